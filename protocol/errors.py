@@ -48,6 +48,10 @@ class InvalidCertificate(ProtocolError):
     """A certificate without its quorum, or with a vote that does not belong to it."""
 
 
+class InvalidProof(ProtocolError):
+    """A Merkle proof that does not lead to the root it claims."""
+
+
 class InvalidBlock(ProtocolError):
     """A data block or payout list that differs from what the rules make of its inputs."""
 
