@@ -5,14 +5,16 @@ refused before anything else looks at them. Decoding is typed and bounded, then
 the value is encoded again and must give the same bytes: that one comparison
 refuses long integers, long array headers and every other second spelling.
 What the fields mean is left to the message types, who signed them to
-`protocol.crypto`. Spec: `spec/wire.md`. The only importer of msgspec in `protocol`.
+`protocol.crypto`. Spec: `spec/wire.md`. The only importer of msgspec in
+`protocol`: message types take `Meta` and `replace` from here.
 """
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta as Meta
+from msgspec.structs import replace as replace
 
 from protocol.errors import MalformedMessage
 
