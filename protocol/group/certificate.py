@@ -1,0 +1,78 @@
+"""The certificate: one round's precommits of a quorum, as somebody who was not there verifies them.
+
+Answers for: a certificate that passes was signed by FINAL (more than two thirds of
+the voters and of their age) of the electorate handed in, every signature in it valid.
+Whose electorate that is, and that `block_hash` belongs to the thing at hand, is left to
+the callers (`data_chain`, the payout list). Spec: `spec/consensus.md`.
+"""
+
+from protocol.codec import U32, U64, Bytes32, Text, Wire
+from protocol.errors import InvalidCertificate, InvalidSignature
+from protocol.group.quorum import Electorate
+from protocol.group.vote import (
+    Phase,
+    Signed,
+    Slot,
+    check_signed_list,
+    check_vote_signatures,
+    is_electorate_name,
+)
+
+SIGNATURES_MAX = 8192
+"""Signatures in one certificate; more than any electorate that one certificate can carry."""
+
+
+class Certificate(Wire):
+    """Precommits for `block_hash` in one round, each as (voter, signature), sorted by voter."""
+
+    electorate: Text
+    height: U64
+    round: U32
+    block_hash: Bytes32
+    signatures: tuple[Signed, ...]
+
+    def __post_init__(self) -> None:
+        """One set of signatures has one spelling."""
+        if not is_electorate_name(self.electorate):
+            raise ValueError(f"no electorate: {self.electorate!r}")
+        if len(self.signatures) > SIGNATURES_MAX:
+            raise ValueError(f"{len(self.signatures)} signatures, at most {SIGNATURES_MAX} allowed")
+        check_signed_list(self.signatures)
+
+    def signers(self) -> tuple[bytes, ...]:
+        """Return the signers' keys in order."""
+        return tuple(signer for signer, _ in self.signatures)
+
+
+def check_certificate(certificate: Certificate, network: bytes, electorate: Electorate) -> None:
+    """Raise `InvalidCertificate` unless FINAL of `electorate` signed it and nobody else did."""
+    signers = certificate.signers()
+    for signer in signers:
+        if signer not in electorate:
+            raise InvalidCertificate(f"signed by {signer.hex()[:16]}, who has no vote")
+    if not electorate.is_final(signers):
+        raise InvalidCertificate(f"{len(signers)} of {len(electorate)} voters are not a quorum")
+    slot = Slot(network, certificate.electorate, certificate.height, certificate.round, Phase.PRECOMMIT)
+    try:
+        check_vote_signatures(slot, certificate.block_hash, certificate.signatures)
+    except InvalidSignature as error:
+        raise InvalidCertificate(f"a precommit is not valid: {error}") from None
+
+
+def check_certifies(
+    certificate: Certificate,
+    network: bytes,
+    electorate: Electorate,
+    *,
+    name: str,
+    height: int,
+    block_hash: bytes,
+) -> None:
+    """Raise `InvalidCertificate` unless it certifies this very hash, at this height, by this electorate."""
+    if (certificate.electorate, certificate.height) != (name, height):
+        raise InvalidCertificate(
+            f"certifies height {certificate.height} of {certificate.electorate}, not {height} of {name}"
+        )
+    if certificate.block_hash != block_hash:
+        raise InvalidCertificate("certifies other bytes")
+    check_certificate(certificate, network, electorate)
