@@ -10,7 +10,7 @@ What the fields mean is left to the message types, who signed them to
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, dataclass_transform
 
 import msgspec
 from msgspec import Meta as Meta
@@ -39,9 +39,8 @@ IpBytes = Annotated[bytes, Meta(min_length=4, max_length=16)]
 Text = Annotated[str, Meta(max_length=253)]
 
 
-class Wire(
-    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, kw_only=True
-):
+@dataclass_transform(frozen_default=True, kw_only_default=True)  # what a type checker cannot see by itself
+class Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False, kw_only=True):
     """Base of everything that is written canonically: a frozen array of fields, in order.
 
     Give each message its own tag: `class Response(Wire, tag="response"): ...`.
