@@ -36,6 +36,10 @@ class StaleMessage(ProtocolError):
     """A message for a height, round, challenge or sequence that has passed."""
 
 
+class NotYetKnown(ProtocolError):
+    """A message about heights that our chain has not reached: neither right nor wrong yet."""
+
+
 class InvalidChainData(ProtocolError):
     """A block, transaction, script or address that breaks the chain's rules."""
 

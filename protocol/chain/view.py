@@ -8,11 +8,16 @@ Spec: `spec/chain.md`.
 
 from typing import Protocol
 
+from protocol.chain.rules import ChainFamily
 from protocol.units import Hash32, Height, Zatoshi
 
 
 class ChainView(Protocol):
     """The active chain as seen now. Nothing here waits."""
+
+    @property
+    def family(self) -> ChainFamily:
+        """How this chain's transactions are laid out (`ChainRules.family`)."""
 
     def tip(self) -> tuple[Height, Hash32]:
         """Return the height and hash of the last block."""
