@@ -1,0 +1,259 @@
+"""Transactions of the Bitcoin, Zcash and Zen families.
+
+Answers for: reading a transaction far enough to give its id, inputs and outputs, with
+the same bytes coming out again, and for the checks that need no other transaction. The
+families read the same bytes differently from version 2 on, so the family is an
+argument, never a guess. Joinsplits and shielded parts are carried as bytes (`trailer`),
+not read. What a signature covers is left to `sighash`. Spec: `spec/transaction.md`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from protocol.chain.encoding import Reader, compact_size, var_bytes
+from protocol.chain.rules import ChainFamily, ChainRules
+from protocol.crypto import sha256d
+from protocol.errors import InvalidChainData, UnsupportedChainData
+from protocol.units import Hash32
+
+SEQUENCE_FINAL = 0xFFFF_FFFF
+COINBASE_INDEX = 0xFFFF_FFFF
+COINBASE_SCRIPT_SIZES = range(2, 101)
+AMOUNT_LIMIT = 1 << 63
+"""Amounts are signed 64-bit numbers on the chain; the negative half is refused."""
+
+_INPUT_SIZE_MIN = 32 + 4 + 1 + 4
+_OUTPUT_SIZE_MIN = 8 + 1
+_OVERWINTERED = 1 << 31
+_ZCASH_GROUPS = {3: 0x03C4_8270, 4: 0x892F_2085}
+_ZEN_GROTH, _ZEN_SIDECHAIN, _ZEN_CERTIFICATE = -3, -4, -5
+_JOINSPLIT_PHGR, _JOINSPLIT_GROTH = 1_802, 1_698
+_JOINSPLIT_KEY, _JOINSPLIT_SIGNATURE = 32, 64
+_SAPLING_SPEND, _SAPLING_OUTPUT, _BINDING_SIGNATURE = 384, 948, 64
+
+
+@dataclass(frozen=True, slots=True)
+class OutPoint:
+    """One output of one transaction: its id in computed order, and its position."""
+
+    txid: bytes
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class TxInput:
+    """Spends `previous`, with the script that proves the right to."""
+
+    previous: OutPoint
+    script_sig: bytes = b""
+    sequence: int = SEQUENCE_FINAL
+
+
+@dataclass(frozen=True, slots=True)
+class TxOutput:
+    """An amount in zatoshi and the script that guards it."""
+
+    amount: int
+    script: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A transaction of any family.
+
+    `version` is signed (Zen's -3); `version_group` is set in Zcash's overwintered
+    transactions only; `trailer` is what follows the lock time, as it stood.
+    """
+
+    version: int
+    inputs: tuple[TxInput, ...]
+    outputs: tuple[TxOutput, ...]
+    lock_time: int = 0
+    version_group: int | None = None
+    trailer: bytes = b""
+    _raw: bytes = field(default=b"", init=False, compare=False, repr=False)
+
+    @property
+    def raw(self) -> bytes:
+        """The bytes: those that were read, or else the encoding."""
+        if not self._raw:
+            object.__setattr__(self, "_raw", encode_transaction(self))
+        return self._raw
+
+    @property
+    def txid(self) -> Hash32:
+        """The id in computed order."""
+        return transaction_id(self.raw)
+
+
+def transaction_id(raw: bytes) -> Hash32:
+    """Return the id of a raw transaction, in computed order."""
+    return sha256d(raw)
+
+
+def is_coinbase(tx: Transaction) -> bool:
+    """Whether the transaction creates coins: one input that spends nothing."""
+    return len(tx.inputs) == 1 and is_null(tx.inputs[0].previous)
+
+
+def is_null(outpoint: OutPoint) -> bool:
+    """Whether the outpoint names nothing, as a coinbase's does."""
+    return outpoint.index == COINBASE_INDEX and not any(outpoint.txid)
+
+
+def with_script_sig(tx: Transaction, index: int, script_sig: bytes) -> Transaction:
+    """Return the transaction with another script in input `index`."""
+    signed = replace(tx.inputs[index], script_sig=script_sig)
+    return replace(tx, inputs=(*tx.inputs[:index], signed, *tx.inputs[index + 1 :]))
+
+
+def decode_transaction(raw: bytes, family: ChainFamily) -> Transaction:
+    """Return the transaction that `raw` is, all of it; raises `InvalidChainData`."""
+    reader = Reader(raw)
+    tx = read_transaction(reader, family)
+    reader.finish()
+    return tx
+
+
+def parse_transaction(data: bytes, family: ChainFamily, offset: int = 0) -> tuple[Transaction, int]:
+    """Return (the transaction at `offset`, where it ends); raises `InvalidChainData`.
+
+    Kinds that are known but not read raise `UnsupportedChainData` with the reason.
+    """
+    reader = Reader(data, offset)
+    tx = read_transaction(reader, family)
+    return tx, reader.position
+
+
+def read_transaction(reader: Reader, family: ChainFamily) -> Transaction:
+    """Read one transaction; raises `InvalidChainData`."""
+    start = reader.position
+    version, group = _read_version(reader, family)
+    inputs = tuple([_read_input(reader) for _ in range(reader.count(_INPUT_SIZE_MIN))])
+    outputs = tuple([_read_output(reader) for _ in range(reader.count(_OUTPUT_SIZE_MIN))])
+    lock_time = reader.uint(4)
+    trailer = _read_trailer(reader, family, version, group)
+    tx = Transaction(version, inputs, outputs, lock_time, group, trailer)
+    object.__setattr__(tx, "_raw", reader.data[start : reader.position])
+    return tx
+
+
+def _read_version(reader: Reader, family: ChainFamily) -> tuple[int, int | None]:
+    """Return (version, version group) and refuse the kinds that are not read."""
+    word = reader.uint(4)
+    version = word - (1 << 32) if word & _OVERWINTERED else word
+    if family is ChainFamily.ZCASH and version < 0:
+        return _read_version_group(reader, word & ~_OVERWINTERED)
+    if family is ChainFamily.ZEN and version == _ZEN_SIDECHAIN:
+        raise UnsupportedChainData("Zen transaction version -4: sidechain transactions are not read")
+    if family is ChainFamily.ZEN and version == _ZEN_CERTIFICATE:
+        raise UnsupportedChainData("Zen version -5: sidechain certificates are not read")
+    if family is ChainFamily.BITCOIN and reader.data[reader.position : reader.position + 2] == b"\x00\x01":
+        raise UnsupportedChainData("segregated witness transactions are not read")
+    return version, None
+
+
+def _read_version_group(reader: Reader, version: int) -> tuple[int, int]:
+    """Return Zcash's version and version group, which must belong together."""
+    if version > max(_ZCASH_GROUPS):
+        raise UnsupportedChainData(f"Zcash transaction version {version} is not read (versions 1 to 4 are)")
+    group = reader.uint(4)
+    if _ZCASH_GROUPS.get(version) != group:
+        raise InvalidChainData(f"Zcash transaction version {version} with version group {group:#010x}")
+    return version, group
+
+
+def _read_input(reader: Reader) -> TxInput:
+    return TxInput(OutPoint(reader.take(32), reader.uint(4)), reader.var_bytes(), reader.uint(4))
+
+
+def _read_output(reader: Reader) -> TxOutput:
+    amount = reader.uint(8)
+    if amount >= AMOUNT_LIMIT:
+        raise InvalidChainData("an output has a negative amount")
+    return TxOutput(amount, reader.var_bytes())
+
+
+def _read_trailer(reader: Reader, family: ChainFamily, version: int, group: int | None) -> bytes:
+    """Return what follows the lock time, its parts counted but not read."""
+    start = reader.position
+    if group is not None:
+        _skip_overwintered(reader, version)
+    elif family is ChainFamily.ZCASH and version >= 2:
+        _skip_joinsplits(reader, _JOINSPLIT_PHGR)
+    elif family is ChainFamily.ZEN and (version >= 2 or version == _ZEN_GROTH):
+        _skip_joinsplits(reader, _JOINSPLIT_GROTH if version == _ZEN_GROTH else _JOINSPLIT_PHGR)
+    return reader.data[start : reader.position]
+
+
+def _skip_overwintered(reader: Reader, version: int) -> None:
+    reader.take(4)  # expiry height
+    if version < 4:
+        _skip_joinsplits(reader, _JOINSPLIT_PHGR)
+        return
+    reader.take(8)  # value balance
+    spends = reader.count(_SAPLING_SPEND)
+    reader.take(spends * _SAPLING_SPEND)
+    outputs = reader.count(_SAPLING_OUTPUT)
+    reader.take(outputs * _SAPLING_OUTPUT)
+    _skip_joinsplits(reader, _JOINSPLIT_GROTH)
+    if spends or outputs:
+        reader.take(_BINDING_SIGNATURE)
+
+
+def _skip_joinsplits(reader: Reader, size: int) -> None:
+    if count := reader.count(size):
+        reader.take(count * size + _JOINSPLIT_KEY + _JOINSPLIT_SIGNATURE)
+
+
+def encode_output(output: TxOutput) -> bytes:
+    """Return the bytes of an output."""
+    return output.amount.to_bytes(8, "little") + var_bytes(output.script)
+
+
+def encode_transaction(tx: Transaction) -> bytes:
+    """Return the bytes of a transaction; for one that was read, the same bytes again."""
+    parts = [encode_version(tx), compact_size(len(tx.inputs))]
+    for spent in tx.inputs:
+        parts.append(spent.previous.txid + spent.previous.index.to_bytes(4, "little"))
+        parts.append(var_bytes(spent.script_sig) + spent.sequence.to_bytes(4, "little"))
+    parts.append(compact_size(len(tx.outputs)))
+    parts.extend(map(encode_output, tx.outputs))
+    parts.append(tx.lock_time.to_bytes(4, "little") + tx.trailer)
+    return b"".join(parts)
+
+
+def encode_version(tx: Transaction) -> bytes:
+    """Return the bytes before the inputs: the version, and Zcash's version group."""
+    if tx.version_group is None:
+        return tx.version.to_bytes(4, "little", signed=True)
+    word = tx.version | _OVERWINTERED
+    return word.to_bytes(4, "little") + tx.version_group.to_bytes(4, "little")
+
+
+def check_transaction(tx: Transaction, rules: ChainRules) -> None:
+    """Raise `InvalidChainData` when the transaction breaks a rule on its own.
+
+    Signatures, existence of the spent outputs and amounts of the inputs are checked
+    elsewhere; what a joinsplit does, nowhere.
+    """
+    if len(tx.raw) > rules.transaction_size_max:
+        raise InvalidChainData(f"transaction of {len(tx.raw)} bytes")
+    if not tx.trailer and not (tx.inputs and tx.outputs):
+        raise InvalidChainData("a transaction without inputs or without outputs")
+    _check_amounts(tx.outputs, rules.money_max)
+    if len({spent.previous for spent in tx.inputs}) != len(tx.inputs):
+        raise InvalidChainData("a transaction spends one output twice")
+    if is_coinbase(tx):
+        if len(tx.inputs[0].script_sig) not in COINBASE_SCRIPT_SIZES:
+            raise InvalidChainData(f"coinbase script of {len(tx.inputs[0].script_sig)} bytes")
+    elif any(is_null(spent.previous) for spent in tx.inputs):
+        raise InvalidChainData("an input spends nothing, and the transaction is no coinbase")
+
+
+def _check_amounts(outputs: Sequence[TxOutput], money_max: int) -> None:
+    """Each amount and every sum of amounts must stay within the money that can exist."""
+    if any(not 0 <= output.amount <= money_max for output in outputs):
+        raise InvalidChainData("an output's amount is out of range")
+    if sum(output.amount for output in outputs) > money_max:
+        raise InvalidChainData("the outputs' sum is out of range")
