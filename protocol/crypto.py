@@ -64,6 +64,10 @@ class Signer:
         """Return the envelope `signature(64) + body`."""
         return bindings.crypto_sign(body, self._secret)
 
+    def derive(self, *parts: bytes) -> bytes:
+        """Return 32 bytes that only the holder of the key can tell from noise (a MAC under the secret)."""
+        return blake2b(b"".join(parts), size=32, key=self._secret[:32], person=b"zenp2p-derive")
+
     def __repr__(self) -> str:
         return f"Signer({self.operator_key.hex()[:8]}…)"
 

@@ -1,0 +1,113 @@
+"""What the node machine asks of its shell, and what the shell hands in.
+
+The shell carries a batch of effects out in this order: every `RecordVote` (the
+vote file, fsynced), every `Persist` (one write batch, one fsync when one of them is
+`durable`), then the messages in their order, then the announcements. So a statement
+that is not on disk is never sent. Spec: `spec/node.md`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from protocol.group.vote import Slot
+from protocol.units import Hash32, OperatorKey
+
+Scalar = str | int | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One message from the network: the peer that handed it over, from where, on which topic.
+
+    `topic` is "" for a message sent to this node directly. `data` is a kind byte and
+    a payload, size-checked by the transport.
+    """
+
+    peer: OperatorKey
+    ip: bytes
+    topic: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What became of a `Probe`: the authenticated remote address and reply, or nothing."""
+
+    token: int
+    ip: bytes
+    reply: bytes
+    fast: bool
+    """Whether the reply came within the dial-back deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordVote:
+    """Append (slot, content hash) to the vote file and wait for the disk."""
+
+    slot: Slot
+    content_hash: Hash32
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Write `value` under `key`, or delete the key when `value` is None."""
+
+    key: bytes
+    value: bytes | None
+    durable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Hand `data` to one peer."""
+
+    peer: OperatorKey
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Gossip `data` on `topic`."""
+
+    topic: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Dial `ip`:`port` anew, authenticate `peer` there, ask `data`, and hand in a `ProbeResult`."""
+
+    token: int
+    peer: OperatorKey
+    ip: bytes
+    port: int
+    data: bytes
+    deadline_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """Remember where a registered operator listens."""
+
+    peer: OperatorKey
+    ip: bytes
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Punish:
+    """The peer broke a rule in a way no honest relay does: drop its connection."""
+
+    peer: OperatorKey
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """News for the log and the API."""
+
+    event: str
+    fields: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+Effect = RecordVote | Persist | Send | Publish | Probe | Learn | Punish | Announce

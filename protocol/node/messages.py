@@ -1,0 +1,96 @@
+"""The node machine's own messages: how nodes catch up with each other.
+
+They carry nothing that has to be believed: requests, and answers whose contents
+prove themselves by their certificates. So they are plain (kind byte 2), not signed.
+Signed statements (kind byte 1) are defined beside the rules that read them.
+Spec: `spec/node.md`.
+"""
+
+from typing import Annotated
+
+from protocol.codec import MESSAGE_SIZE_MAX, U32, Bytes32, Meta, Wire, encode
+from protocol.errors import MalformedMessage
+
+SIGNED = 1
+"""Kind byte of a signed envelope."""
+PLAIN = 2
+"""Kind byte of a plain canonical message."""
+BLOCKS_MAX = 64
+"""Certified blocks in one answer, at most."""
+BLOCKS_BYTES_MAX = MESSAGE_SIZE_MAX // 2
+"""Bytes of certified blocks in one answer, at most (but always one block)."""
+ENVELOPES_MAX = 256
+"""Envelopes in one answer, at most."""
+
+Network32 = Bytes32
+Blob = Annotated[bytes, Meta(min_length=1, max_length=MESSAGE_SIZE_MAX)]
+
+
+class Status(Wire, tag="status"):
+    """How far the sender is: heads of its data chain and of its lists."""
+
+    network: Network32
+    data_height: U32
+    data_head: Bytes32
+    lists: U32
+    """The period after the last certified list that the sender holds."""
+
+
+class BlocksRequest(Wire, tag="blocks?"):
+    """Ask for certified data blocks from `first` on."""
+
+    network: Network32
+    first: U32
+
+
+class Blocks(Wire, tag="blocks"):
+    """Consecutive certified data blocks."""
+
+    network: Network32
+    blocks: Annotated[tuple[Blob, ...], Meta(min_length=1, max_length=BLOCKS_MAX)]
+
+
+class ListRequest(Wire, tag="list?"):
+    """Ask for the certified list of one period."""
+
+    network: Network32
+    period: U32
+
+
+class ListAnswer(Wire, tag="list-answer"):
+    """One list file."""
+
+    network: Network32
+    file: Blob
+
+
+class ObservationsRequest(Wire, tag="observations?"):
+    """Ask a judge for the observations that it holds of one challenge."""
+
+    network: Network32
+    seq: U32
+    anchor_hash: Bytes32
+
+
+class Envelopes(Wire, tag="envelopes"):
+    """Signed statements that the asker missed; each is treated as if it came by itself."""
+
+    network: Network32
+    envelopes: Annotated[tuple[Blob, ...], Meta(min_length=1, max_length=ENVELOPES_MAX)]
+
+
+def pack_signed(envelope: bytes) -> bytes:
+    """Return the network form of a signed envelope."""
+    return bytes((SIGNED,)) + envelope
+
+
+def pack_plain(message: Wire) -> bytes:
+    """Return the network form of a plain message."""
+    return bytes((PLAIN,)) + encode(message)
+
+
+def unpack(data: bytes) -> tuple[int, bytes]:
+    """Return (kind, payload); raises `MalformedMessage` for an unknown kind."""
+    if len(data) < 2 or data[0] not in (SIGNED, PLAIN):
+        raise MalformedMessage("unknown kind of message")
+    return data[0], data[1:]

@@ -1,0 +1,70 @@
+"""Where the node machine keeps what it must not forget: key families and the reader.
+
+Keys sort by family, then by number, so that one prefix scan restores one machine.
+What is written is always the input as it came (an envelope, a certified block, a list
+file), never a digest of state: replaying the records rebuilds the state.
+Spec: `spec/node.md`.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from protocol.crypto import sha3_256
+
+BLOCK = b"d/"
+"""Certified data blocks by height."""
+LIST = b"l/"
+"""List files by period."""
+REGISTRATION = b"r/"
+"""Registrations that wait for a block, by hash of the entry."""
+BALLOT = b"b/"
+"""Consensus envelopes of heights that are not decided yet, by electorate, height and hash."""
+RESPONSE = b"p/"
+"""Responses of challenges that are not judged yet, by challenge and hash."""
+OBSERVATION = b"o/"
+"""Observations of challenges that are not judged yet, by challenge and judge."""
+SIGHTING = b"s/"
+"""Outcomes of our own dial-backs, by challenge and operator."""
+RECEIPT = b"q/"
+"""Receipts for our own responses, by challenge and judge."""
+
+
+class Records(Protocol):
+    """The persisted records, read synchronously."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of `key`, or None."""
+
+    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the (key, value) pairs under `prefix` in key order."""
+
+
+def block_key(height: int) -> bytes:
+    """Key of the certified data block at `height`."""
+    return BLOCK + height.to_bytes(8, "big")
+
+
+def list_key(period: int) -> bytes:
+    """Key of the list file of `period`."""
+    return LIST + period.to_bytes(4, "big")
+
+
+def registration_key(entry: bytes) -> bytes:
+    """Key of a waiting registration or deregistration."""
+    return REGISTRATION + sha3_256(entry)
+
+
+def ballot_prefix(electorate: str, height: int) -> bytes:
+    """Prefix of the consensus envelopes of one undecided height."""
+    return BALLOT + electorate.encode() + b"/" + height.to_bytes(8, "big")
+
+
+def challenge_prefix(family: bytes, seq: int, anchor_hash: bytes) -> bytes:
+    """Prefix of what `family` holds of one challenge; 4 + 32 bytes after the family."""
+    return family + seq.to_bytes(4, "big") + anchor_hash
+
+
+def split_challenge_key(family: bytes, key: bytes) -> tuple[int, bytes, bytes]:
+    """Return (seq, anchor hash, rest) of a key under `family`."""
+    body = key[len(family) :]
+    return int.from_bytes(body[:4], "big"), body[4:36], body[36:]
