@@ -195,7 +195,7 @@ def _check_signature(
     hasher: SignatureHasher, index: int, script_code: bytes, signature: bytes, public_key: bytes
 ) -> None:
     der, hash_type = split_signature(signature)
-    if not ecdsa_verify(hasher.hash(index, script_code, hash_type), der, public_key):
+    if not ecdsa_verify(hasher.digest(index, script_code, hash_type), der, public_key):
         raise InvalidChainData(f"input {index}: the signature does not hold")
 
 
@@ -229,7 +229,7 @@ def _match_signatures(
     types = []
     for signature in signatures:
         der, hash_type = split_signature(signature)
-        digest = hasher.hash(index, redeem_script, hash_type)
+        digest = hasher.digest(index, redeem_script, hash_type)
         if not any(verify(digest, der, key) for key in keys):
             raise InvalidChainData(f"input {index}: a signature is foreign, repeated or out of order")
         types.append(hash_type)

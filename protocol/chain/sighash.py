@@ -45,7 +45,7 @@ class SignatureHasher:
         self._outputs = compact_size(len(tx.outputs)) + b"".join(map(encode_output, tx.outputs))
         self._end = tx.lock_time.to_bytes(4, "little") + _trailer_without_signature(tx.trailer)
 
-    def hash(self, index: int, script_code: bytes, hash_type: int) -> Hash32:
+    def digest(self, index: int, script_code: bytes, hash_type: int) -> Hash32:
         """Return the 32 bytes that a signature in input `index` signs; raises `InvalidChainData`.
 
         `hash_type` may be any 32-bit number, as in a node: only its low bits mean something.
@@ -88,7 +88,7 @@ def signature_hash(tx: Transaction, input_index: int, script_code: bytes, hash_t
 
     `script_code` is the previous output's script, or for P2SH the redeem script.
     """
-    return SignatureHasher(tx).hash(input_index, script_code, hash_type)
+    return SignatureHasher(tx).digest(input_index, script_code, hash_type)
 
 
 def _trailer_without_signature(trailer: bytes) -> bytes:

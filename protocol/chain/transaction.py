@@ -30,6 +30,8 @@ _ZEN_GROTH, _ZEN_SIDECHAIN, _ZEN_CERTIFICATE = -3, -4, -5
 _JOINSPLIT_PHGR, _JOINSPLIT_GROTH = 1_802, 1_698
 _JOINSPLIT_KEY, _JOINSPLIT_SIGNATURE = 32, 64
 _SAPLING_SPEND, _SAPLING_OUTPUT, _BINDING_SIGNATURE = 384, 948, 64
+_OVERWINTER_EMPTY, _SAPLING_EMPTY = 4 + 1, 4 + 8 + 1 + 1 + 1
+"""Bytes of a trailer without shielded parts: expiry height, value balance, counts of zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,13 @@ def transaction_id(raw: bytes) -> Hash32:
 def is_coinbase(tx: Transaction) -> bool:
     """Whether the transaction creates coins: one input that spends nothing."""
     return len(tx.inputs) == 1 and is_null(tx.inputs[0].previous)
+
+
+def has_shielded_part(tx: Transaction) -> bool:
+    """Whether joinsplits or shielded spends and outputs follow the lock time."""
+    if tx.version_group is None:
+        return len(tx.trailer) > 1
+    return len(tx.trailer) > (_SAPLING_EMPTY if tx.version >= 4 else _OVERWINTER_EMPTY)
 
 
 def is_null(outpoint: OutPoint) -> bool:
@@ -239,7 +248,9 @@ def check_transaction(tx: Transaction, rules: ChainRules) -> None:
     """
     if len(tx.raw) > rules.transaction_size_max:
         raise InvalidChainData(f"transaction of {len(tx.raw)} bytes")
-    if not tx.trailer and not (tx.inputs and tx.outputs):
+    if rules.family is not ChainFamily.BITCOIN and tx.version < 1 and tx.version != _ZEN_GROTH:
+        raise InvalidChainData(f"transaction version {tx.version} is not defined")
+    if not (tx.inputs and tx.outputs) and not has_shielded_part(tx):
         raise InvalidChainData("a transaction without inputs or without outputs")
     _check_amounts(tx.outputs, rules.money_max)
     if len({spent.previous for spent in tx.inputs}) != len(tx.inputs):
