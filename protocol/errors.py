@@ -60,5 +60,9 @@ class InvalidBlock(ProtocolError):
     """A data block or payout list that differs from what the rules make of its inputs."""
 
 
+class InvalidPayment(ProtocolError):
+    """A payment that differs from its certified list, or a signature on it that is not its own."""
+
+
 class RequestError(ZenError):
     """Our own user asked for something impossible."""
