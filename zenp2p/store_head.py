@@ -15,17 +15,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from zenp2p.durable_file import CHECKSUM_SIZE, checksum, read_slot, sync_folder, write_slot
 from zenp2p.ports import StoreError
 
 RING_SIZE = 4_096
 """Links kept: more batches than LevelDB's log (two write buffers) usually holds, and read in milliseconds."""
-HASH_SIZE = 16
 
 _LINK = struct.Struct(">Q16s16s")
 _SLOT = struct.Struct(">4sQ16s")
 _SLOT_MAGIC = b"zph1"
-_SLOT_SPACING = 4_096
-"""The two slots lie in different disk blocks: a torn write harms one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class Head:
     running: bytes
 
 
-EMPTY = Head(0, bytes(HASH_SIZE))
+EMPTY = Head(0, bytes(CHECKSUM_SIZE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ class Link:
 def next_link(head: Head, batch: Sequence[tuple[bytes, bytes | None]]) -> Link:
     """Return the link that `batch` adds behind `head`."""
     digest = _batch_digest(batch)
-    return Link(head.count + 1, digest, _running_hash(head.running, digest))
+    return Link(head.count + 1, digest, checksum(head.running, digest))
 
 
 def verify_links(links: Sequence[Link], stated: Head) -> Head:
@@ -92,7 +90,7 @@ def verify_links(links: Sequence[Link], stated: Head) -> Head:
         before = running.get(link.count - 1)
         if before is None and link is not chain[0]:
             raise StoreError(f"batch {link.count - 1} is missing")
-        if before is not None and _running_hash(before, link.digest) != link.running:
+        if before is not None and checksum(before, link.digest) != link.running:
             raise StoreError(f"batch {link.count} does not follow the one before")
     if running.get(stated.count) != stated.running:
         raise StoreError(f"batch {stated.count} is not the one that its head file names")
@@ -110,7 +108,7 @@ class HeadFile:
             self._turn = 0
             if not os.fstat(self._file).st_size:
                 self.write(EMPTY)
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
             self.head = self._read()
         except BaseException:
             self.close()
@@ -118,8 +116,7 @@ class HeadFile:
 
     def write(self, head: Head) -> None:
         """Write `head` over the older slot and wait for the disk; raises `OSError`."""
-        body = _SLOT.pack(_SLOT_MAGIC, head.count, head.running)
-        os.pwrite(self._file, body + _checksum(body), self._turn * _SLOT_SPACING)
+        write_slot(self._file, self._turn, _SLOT.pack(_SLOT_MAGIC, head.count, head.running))
         os.fdatasync(self._file)
         self._turn ^= 1
         self.head = head
@@ -142,11 +139,10 @@ class HeadFile:
         return head
 
     def _read_slot(self, turn: int) -> Head | None:
-        data = os.pread(self._file, _SLOT.size + HASH_SIZE, turn * _SLOT_SPACING)
-        body, checksum = data[: _SLOT.size], data[_SLOT.size :]
-        if len(body) < _SLOT.size or _checksum(body) != checksum:
+        payload = read_slot(self._file, turn, _SLOT.size)
+        if payload is None:
             return None
-        magic, count, running = _SLOT.unpack(body)
+        magic, count, running = _SLOT.unpack(payload)
         return Head(count, running) if magic == _SLOT_MAGIC else None
 
 
@@ -158,20 +154,4 @@ def _batch_digest(batch: Sequence[tuple[bytes, bytes | None]]) -> bytes:
     digest = hashlib.sha256(struct.pack(f">{2 * len(keys)}i", *map(len, keys), *lengths))
     digest.update(b"".join(keys))
     digest.update(b"".join([value for value in values if value is not None]))
-    return digest.digest()[:HASH_SIZE]
-
-
-def _running_hash(before: bytes, digest: bytes) -> bytes:
-    return hashlib.sha256(before + digest).digest()[:HASH_SIZE]
-
-
-def _checksum(body: bytes) -> bytes:
-    return hashlib.sha256(body).digest()[:HASH_SIZE]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return digest.digest()[:CHECKSUM_SIZE]

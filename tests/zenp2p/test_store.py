@@ -136,7 +136,7 @@ def test_after_a_failed_write_nothing_more_is_written(
     def no_space(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("zenp2p.store_head.os.pwrite", no_space)
+    monkeypatch.setattr("zenp2p.durable_file.os.pwrite", no_space)
     with pytest.raises(StoreError, match="No space left"):
         store.write([(b"b", b"1")], sync=True)
     monkeypatch.undo()
