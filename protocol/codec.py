@@ -22,6 +22,8 @@ W = TypeVar("W")
 
 MESSAGE_SIZE_MAX = 1 << 20
 """Bytes of the largest message that any decoder looks at unless told otherwise."""
+ERROR_TEXT_MAX = 200
+"""Characters of a decoding error that are kept."""
 
 U8 = Annotated[int, Meta(ge=0, le=0xFF)]
 U16 = Annotated[int, Meta(ge=0, le=0xFFFF)]
@@ -73,10 +75,16 @@ class Decoder(Generic[W]):
         try:
             value: W = self._decode(data)
         except (msgspec.DecodeError, RecursionError, ValueError) as error:
-            raise MalformedMessage(str(error)) from None
+            raise MalformedMessage(_printable(error)) from None
         if _encoder.encode(value) != data:
             raise MalformedMessage("not the canonical encoding")
         return value
+
+
+def _printable(error: Exception) -> str:
+    """Return the error's text, short and on one line: it may quote megabytes of what the peer sent."""
+    text = str(error)[:ERROR_TEXT_MAX]
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 _decoders: dict[tuple[Any, int], Decoder[Any]] = {}

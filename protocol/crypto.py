@@ -6,7 +6,7 @@ libsodium refuses, and batch verification is not deterministic on crafted input)
 secp256k1 is libsecp256k1's through coincurve, and every treasury signature is
 verified a second time by the independent `ecdsa`. Which bytes are signed is left
 to the callers: an envelope is `signature(64) + body`, and every body begins with
-its type tag and the network id. Spec: `spec/wire.md`.
+its type tag and the network id. Spec: `spec/signatures.md`.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from protocol.errors import InvalidSignature, MalformedMessage
 from protocol.units import Hash32, OperatorKey
 
 SIGNATURE_SIZE = 64
+KEY_SIZE = 32
 
 _sign_open = bindings.crypto_sign_open
 _BAD_SIGNATURE = exceptions.BadSignatureError
@@ -81,6 +82,8 @@ def envelope_body(envelope: bytes) -> bytes:
 
 def verify_envelope(envelope: bytes, key: bytes) -> None:
     """Raise `InvalidSignature` unless the body was signed by `key`."""
+    if len(key) != KEY_SIZE:  # libsodium would read on behind a short key
+        raise InvalidSignature(f"a key of {len(key)} bytes")
     try:
         _sign_open(envelope, key)
     except (_BAD_SIGNATURE, ValueError):
@@ -92,7 +95,7 @@ def check_operator_key(key: bytes) -> None:
 
     Done once, when a key is registered: it costs twice a verification.
     """
-    if len(key) != 32 or not bindings.crypto_core_ed25519_is_valid_point(key):
+    if len(key) != KEY_SIZE or not bindings.crypto_core_ed25519_is_valid_point(key):
         raise InvalidSignature(f"not an Ed25519 key of prime order: {key.hex()}")
 
 

@@ -39,9 +39,9 @@ def format_amount(amount: int) -> str:
 
 def parse_amount(text: str) -> Zatoshi:
     """Read coins with at most eight decimals as zatoshi; raises `RequestError`."""
-    whole, _, part = text.partition(".")
+    whole, point, part = text.partition(".")
     if not (whole.isascii() and whole.isdigit() and len(whole) <= 10):
         raise RequestError(f"not an amount: {text!r}")
-    if len(part) > 8 or (part and not (part.isascii() and part.isdigit())):
+    if len(part) > 8 or (point and not (part.isascii() and part.isdigit())):
         raise RequestError(f"not an amount with at most 8 decimals: {text!r}")
     return Zatoshi(int(whole) * COIN + int(part.ljust(8, "0")))

@@ -42,7 +42,7 @@ PURE_STDLIB = frozenset(
 )
 """What `protocol` may use of the standard library: no clock, socket, disk, randomness or logging."""
 
-INTEGER_MATH = frozenset({"ceil", "comb", "factorial", "gcd", "isqrt", "lcm", "perm", "prod"})
+INTEGER_MATH = frozenset({"comb", "factorial", "gcd", "isqrt", "lcm", "perm", "prod"})
 """The names of `math` that can stay within integers."""
 
 OWN_ARROWS = {
