@@ -7,15 +7,17 @@ the callers (`data_chain`, the payout list). Spec: `spec/consensus.md`.
 """
 
 from protocol.codec import U32, U64, Bytes32, Text, Wire
-from protocol.errors import InvalidCertificate, InvalidSignature
+from protocol.errors import InvalidCertificate, InvalidProof, InvalidSignature
 from protocol.group.quorum import Electorate
 from protocol.group.vote import (
     Phase,
+    Proposal,
     Signed,
     Slot,
     check_signed_list,
     check_vote_signatures,
     is_electorate_name,
+    value_hash,
 )
 
 SIGNATURES_MAX = 8192
@@ -76,3 +78,21 @@ def check_certifies(
     if certificate.block_hash != block_hash:
         raise InvalidCertificate("certifies other bytes")
     check_certificate(certificate, network, electorate)
+
+
+def check_lock_proof(proposal: Proposal, electorate: Electorate) -> None:
+    """Raise `InvalidProof` unless FINAL prevoted the value in the valid round that the proposal claims.
+
+    The prevotes' certificate, as it were: who has it needs nobody's old votes.
+    """
+    if not proposal.valid_round:
+        return
+    signers = [signer for signer, _ in proposal.proof]
+    if any(signer not in electorate for signer in signers) or not electorate.is_final(signers):
+        raise InvalidProof("the proof of a lock is not by a quorum")
+    network, name, height = proposal.network, proposal.electorate, proposal.height
+    slot = Slot(network, name, height, proposal.valid_round - 1, Phase.PREVOTE)
+    try:
+        check_vote_signatures(slot, value_hash(proposal.value), proposal.proof)
+    except InvalidSignature as error:
+        raise InvalidProof(f"the proof of a lock does not hold: {error}") from None

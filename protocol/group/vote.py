@@ -143,9 +143,28 @@ def value_hash(value: bytes) -> Hash32:
     return sha3_256(value)
 
 
-def statement_hash(body: bytes) -> Hash32:
-    """Return what the vote file records of a statement: the hash of its whole body."""
+def vote_content(block_hash: bytes) -> Hash32:
+    """Return what the vote file records of a vote: the hash voted for, 32 zero bytes for none.
+
+    The slot and this are the whole statement, so a vote whose envelope was lost can be
+    signed again, and a lock can be read from the vote file alone.
+    """
+    return Hash32(block_hash or bytes(32))
+
+
+def voted_hash(content_hash: bytes) -> bytes:
+    """Return the block hash that a recorded vote was for; `NIL` for none."""
+    return NIL if content_hash == bytes(32) else content_hash
+
+
+def proposal_content(body: bytes) -> Hash32:
+    """Return what the vote file records of a proposal: the hash of its whole body."""
     return sha3_256(body)
+
+
+def content_hash(statement: Statement, body: bytes) -> Hash32:
+    """Return what the vote file records of a statement and its body."""
+    return vote_content(statement.block_hash) if isinstance(statement, Vote) else proposal_content(body)
 
 
 def decode_vote(body: bytes) -> Vote:

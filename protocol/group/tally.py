@@ -1,0 +1,253 @@
+"""What one node has heard of one height: votes counted, proposals kept, everything bounded.
+
+Answers for: each voter is counted once in a slot (its first vote), a second different
+statement is handed out as evidence, and neither memory nor work grows with what a
+dishonest voter sends. What follows from the counts is `consensus`' business.
+Callers hand in statements of voters only, with checked signatures.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from protocol.crypto import SIGNATURE_SIZE, envelope_body
+from protocol.group.quorum import Electorate, Quorum
+from protocol.group.vote import Phase, Proposal, Signed, Vote, value_hash
+from protocol.units import Hash32
+
+PAST_ROUNDS = 4
+"""Rounds before the current one whose votes are still kept."""
+FUTURE_ROUNDS = 8
+"""Rounds after the current one whose votes and proposals are kept; of later ones only that they are there."""
+PROPOSALS_MAX = 2
+"""Proposals kept of one round before a quorum of a third speaks for a further one."""
+
+Place = tuple[int, Phase]
+"""(round, phase): how far a voter has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A proposal as it was heard."""
+
+    envelope: bytes
+    proposal: Proposal
+    hash: Hash32
+
+
+class Weight:
+    """Heads and summed age of some voters."""
+
+    __slots__ = ("age", "heads")
+
+    def __init__(self) -> None:
+        self.heads = 0
+        self.age = 0
+
+    def add(self, age: int) -> None:
+        """Count one more voter of this age."""
+        self.heads += 1
+        self.age += age
+
+
+class Tally:
+    """The votes of one phase of one round."""
+
+    __slots__ = ("_electorate", "_final", "_votes", "_weights")
+
+    def __init__(self, electorate: Electorate) -> None:
+        self._electorate = electorate
+        self._votes: dict[bytes, tuple[bytes, bytes]] = {}
+        self._weights: dict[bytes, Weight] = {}
+        self._final: bytes | None = None
+
+    def envelope(self, voter: bytes) -> bytes | None:
+        """Return the counted vote of `voter`, if there is one."""
+        vote = self._votes.get(voter)
+        return vote[1] if vote else None
+
+    def says(self, voter: bytes, block_hash: bytes) -> bool:
+        """Whether `voter` is counted for `block_hash`."""
+        vote = self._votes.get(voter)
+        return vote is not None and vote[0] == block_hash
+
+    def add(self, voter: bytes, block_hash: bytes, envelope: bytes) -> None:
+        """Count a voter's first vote."""
+        self._votes[voter] = (block_hash, envelope)
+        weight = self._weights.setdefault(block_hash, Weight())
+        weight.add(self._electorate.age(voter))
+        if self._electorate.reaches(Quorum.FINAL, weight.heads, weight.age):
+            self._final = block_hash
+
+    @property
+    def final(self) -> bytes | None:
+        """The hash (or `NIL`) that FINAL voted for; None while there is none. There is never a second."""
+        return self._final
+
+    def has_third(self, block_hash: bytes) -> bool:
+        """Whether at least one honest voter stands behind `block_hash`."""
+        weight = self._weights.get(block_hash)
+        return weight is not None and self._electorate.reaches(Quorum.THIRD, weight.heads, weight.age)
+
+    def envelopes(self, block_hash: bytes) -> list[tuple[bytes, bytes]]:
+        """Return (voter, envelope) of the votes for `block_hash`, sorted by voter."""
+        return sorted((voter, vote[1]) for voter, vote in self._votes.items() if vote[0] == block_hash)
+
+    def signatures(self, block_hash: bytes) -> tuple[Signed, ...]:
+        """Return (voter, signature) of the votes for `block_hash`, sorted by voter."""
+        return tuple((voter, envelope[:SIGNATURE_SIZE]) for voter, envelope in self.envelopes(block_hash))
+
+
+class RoundLog:
+    """One round's proposals and votes."""
+
+    __slots__ = ("offers", "precommits", "prevotes")
+
+    def __init__(self, electorate: Electorate) -> None:
+        self.offers: list[Offer] = []
+        self.prevotes = Tally(electorate)
+        self.precommits = Tally(electorate)
+
+    def tally(self, phase: Phase) -> Tally:
+        """Return the votes of one phase."""
+        return self.prevotes if phase is Phase.PREVOTE else self.precommits
+
+    def wants_offer(self, value: Hash32) -> bool:
+        """Whether one more proposal is worth keeping."""
+        if any(offer.hash == value for offer in self.offers):
+            return False
+        return len(self.offers) < PROPOSALS_MAX or self.prevotes.has_third(value)
+
+
+class HeightLog:
+    """Everything heard at one height, seen from the current round."""
+
+    def __init__(self, electorate: Electorate) -> None:
+        self._electorate = electorate
+        self._rounds: dict[int, RoundLog] = {}
+        self._latest: dict[bytes, Place] = {}
+        self._ahead = Weight()
+        self._passed: dict[Phase, Weight] = {}
+        self._round = self._pinned = 0
+        self.enter(0)
+
+    def pin(self, round_: int) -> None:
+        """Keep this round however old it grows: the prevotes of a lock prove it to the others."""
+        self._pinned = round_
+
+    def enter(self, round_: int) -> None:
+        """Make `round_` the current round: forget what is too old and count who is already there."""
+        self._round = round_
+        for old in [number for number in self._rounds if not self.keeps(number)]:
+            del self._rounds[old]
+        self._ahead = Weight()
+        self._passed = {Phase.PREVOTE: Weight(), Phase.PRECOMMIT: Weight()}
+        for voter, place in self._latest.items():
+            self._count(voter, None, place)
+
+    def keeps(self, round_: int) -> bool:
+        """Whether statements of this round are kept."""
+        return round_ == self._pinned or -PAST_ROUNDS <= round_ - self._round <= FUTURE_ROUNDS
+
+    def at(self, round_: int) -> RoundLog:
+        """Return what was heard of a round that is kept."""
+        log = self._rounds.get(round_)
+        if log is None:
+            log = self._rounds[round_] = RoundLog(self._electorate)
+        return log
+
+    def wants_vote(self, vote: Vote) -> bool:
+        """Whether a vote would tell something new."""
+        if self.keeps(vote.round):
+            return not self.at(vote.round).tally(vote.phase).says(vote.voter, vote.block_hash)
+        return self._latest.get(vote.voter, (-1, Phase.PROPOSE)) < (vote.round, vote.phase)
+
+    def wants_proposal(self, proposal: Proposal) -> bool:
+        """Whether a proposal would be kept."""
+        return self.keeps(proposal.round) and self.at(proposal.round).wants_offer(value_hash(proposal.value))
+
+    def said_by(self, voter: bytes) -> list[bytes]:
+        """Return the envelopes of `voter` in the current round, in the order in which they were said."""
+        log = self.at(self._round)
+        votes = [log.prevotes.envelope(voter), log.precommits.envelope(voter)]
+        offers = [offer.envelope for offer in log.offers if offer.proposal.proposer == voter]
+        return offers + [envelope for envelope in votes if envelope is not None]
+
+    def rounds(self) -> Iterator[tuple[int, RoundLog]]:
+        """Yield the rounds of which something was heard, latest first."""
+        return ((number, self._rounds[number]) for number in sorted(self._rounds, reverse=True))
+
+    def add_vote(self, envelope: bytes, vote: Vote) -> bytes | None:
+        """Count a vote; return the earlier envelope when the voter contradicts itself with it."""
+        self._reach(vote.voter, (vote.round, vote.phase))
+        if not self.keeps(vote.round):
+            return None
+        tally = self.at(vote.round).tally(vote.phase)
+        earlier = tally.envelope(vote.voter)
+        if earlier is None:
+            tally.add(vote.voter, vote.block_hash, envelope)
+        return _contradicted(earlier, envelope)
+
+    def add_proposal(self, envelope: bytes, proposal: Proposal) -> bytes | None:
+        """Keep a proposal; return an earlier envelope when the proposer contradicts itself with it."""
+        self._reach(proposal.proposer, (proposal.round, Phase.PROPOSE))
+        if not self.keeps(proposal.round):
+            return None
+        log, hashed = self.at(proposal.round), value_hash(proposal.value)
+        earlier = log.offers[0].envelope if log.offers else None
+        if log.wants_offer(hashed):
+            log.offers.append(Offer(envelope, proposal, hashed))
+        return _contradicted(earlier, envelope)
+
+    def value(self, block_hash: bytes) -> bytes | None:
+        """Return the value with this hash, if some kept proposal holds it."""
+        for _, log in self.rounds():
+            for offer in log.offers:
+                if offer.hash == block_hash:
+                    return offer.proposal.value
+        return None
+
+    def decisions(self) -> list[tuple[int, bytes]]:
+        """Return (round, hash) of the values that FINAL precommitted."""
+        return [(number, log.precommits.final) for number, log in self.rounds() if log.precommits.final]
+
+    def passed(self, phase: Phase) -> bool:
+        """Whether FINAL has made its statement of `phase` in the current round, or is further on.
+
+        Whoever is further on need not be waited for; counting it here is what lets nobody
+        need anybody's old votes. It moves timers only, never a lock or a decision.
+        """
+        weight = self._passed[phase]
+        return self._electorate.reaches(Quorum.FINAL, weight.heads, weight.age)
+
+    def skip_target(self) -> int | None:
+        """Return the highest later round that more than a third of heads and age have reached, if any."""
+        if not self._electorate.reaches(Quorum.THIRD, self._ahead.heads, self._ahead.age):
+            return None
+        there = Weight()
+        for place, voter in sorted(((place, voter) for voter, place in self._latest.items()), reverse=True):
+            there.add(self._electorate.age(voter))
+            if self._electorate.reaches(Quorum.THIRD, there.heads, there.age):
+                return place[0]
+        raise AssertionError("a third is ahead, so some round has a third")
+
+    def _reach(self, voter: bytes, place: Place) -> None:
+        before = self._latest.get(voter)
+        if before is None or before < place:
+            self._latest[voter] = place
+            self._count(voter, before, place)
+
+    def _count(self, voter: bytes, before: Place | None, place: Place) -> None:
+        """Add the voter's weight to each mark that it passes on its way from `before` to `place`."""
+        age, start = self._electorate.age(voter), before or (-1, Phase.PROPOSE)
+        for phase, weight in self._passed.items():
+            if start < (self._round, phase) <= place:
+                weight.add(age)
+        if start[0] <= self._round < place[0]:
+            self._ahead.add(age)
+
+
+def _contradicted(earlier: bytes | None, envelope: bytes) -> bytes | None:
+    """Return `earlier` if its body is another one."""
+    if earlier is None or envelope_body(earlier) == envelope_body(envelope):
+        return None
+    return earlier
