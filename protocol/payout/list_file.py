@@ -1,0 +1,56 @@
+"""The list file: one certified payout list with everything that its verification takes.
+
+Answers for: the one canonical file that nodes hand each other, wallets verify and
+paymasters pay from: header, entries, the members whose voters sign the next list, and
+the certificate. That its parts belong together is checked by `light`.
+Spec: `spec/payout_list.md`.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from protocol.codec import Bytes32, Decoder, Meta, Wire, encode
+from protocol.errors import MalformedMessage
+from protocol.group.certificate import Certificate
+from protocol.group.membership import Member
+from protocol.payout.list_header import ENTRIES_MAX, Entry, ListHeader
+
+LIST_FILE_SIZE_MAX = 1 << 23
+"""Bytes of the largest list file: 100,000 entries, 10,000 members and 8,192 signatures take 6 MB."""
+LIST_MEMBERS_MAX = 10_000
+
+
+class ListFile(Wire, tag="list-file"):
+    """A certified list: `network` is the hash of the genesis file, as in the header."""
+
+    network: Bytes32
+    header: ListHeader
+    entries: Annotated[tuple[Entry, ...], Meta(max_length=ENTRIES_MAX)]
+    members: Annotated[tuple[Member, ...], Meta(max_length=LIST_MEMBERS_MAX)]
+    certificate: Certificate
+
+
+_decode: Decoder[ListFile] = Decoder(ListFile, LIST_FILE_SIZE_MAX)
+
+
+def encode_list_file(
+    header: ListHeader, entries: Sequence[Entry], members: Sequence[Member], certificate: Certificate
+) -> bytes:
+    """Return the bytes of a certified list's file."""
+    return encode(
+        ListFile(
+            network=header.network,
+            header=header,
+            entries=tuple(entries),
+            members=tuple(members),
+            certificate=certificate,
+        )
+    )
+
+
+def decode_list_file(data: bytes) -> ListFile:
+    """Return what a list file holds, nothing of it verified; raises `MalformedMessage`."""
+    try:
+        return _decode(data)
+    except MalformedMessage as error:
+        raise MalformedMessage(f"not a list file: {error}") from None

@@ -1,0 +1,216 @@
+"""The payout list of a period, as every voter computes it for itself.
+
+Answers for: that the same verdict blocks give the same bytes everywhere, and that a
+voter signs only what it found itself: `check_list` recomputes the whole list up to the
+heads that a proposal states. That the blocks are certified and right is
+`protocol.group.data_chain`'s business; which of them count is `list_blocks`', who is
+paid by them `claims`', the sums are `list_header`'s. Spec: `spec/payout_list.md`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from protocol.chain.view import ChainView
+from protocol.codec import U32, U64, Bytes32, Wire
+from protocol.errors import InvalidBlock, NotYetKnown
+from protocol.genesis import Genesis, first_period, network_id, period_heights
+from protocol.group.membership import Member, Membership
+from protocol.payout.claims import Claim, VerdictRecord, merge_entries, resolve_claims
+from protocol.payout.formula import divide_pool, period_pool
+from protocol.payout.list_blocks import (
+    check_complete,
+    listable_challenges,
+    period_challenges,
+    select_records,
+)
+from protocol.payout.list_header import (
+    Entry,
+    Head,
+    ListHeader,
+    ListTerms,
+    check_header,
+    decode_header,
+    entries_root,
+    list_hash,
+)
+from protocol.units import Hash32, NetworkId, Period, Zatoshi
+
+
+class ListState(Wire, tag="list-state"):
+    """What the certified lists so far leave for the next one.
+
+    A pure function of them and of the blocks that they name; canonical, so that a node may
+    store it instead of computing all lists again.
+    """
+
+    network: Bytes32
+    period: U32
+    """The period of the next list."""
+    previous: Bytes32
+    carried: U64
+    blocks: tuple[Bytes32, ...]
+    """The verdict blocks that the last list used."""
+    claims: tuple[Claim, ...]
+    """What it paid of its own period, by (seq, operator)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutList:
+    """A computed list: what is certified, what it commits to, and what it leaves for the next."""
+
+    header: ListHeader
+    entries: tuple[Entry, ...]
+    members: tuple[Member, ...]
+    state: ListState
+
+
+class ListSource(Protocol):
+    """What a voter holds of the groups' data chains, certified and checked."""
+
+    def heads(self) -> tuple[Head, ...]:
+        """Return the last block of each group's data chain, sorted by prefix."""
+
+    def block_hash(self, prefix: str, height: int) -> Hash32 | None:
+        """Return the hash of one data block, or None above the head."""
+
+    def verdict_records(self, first_seq: int, last_seq: int) -> Iterable[VerdictRecord]:
+        """Return the VERDICT blocks of these challenges (both inclusive), in any order."""
+
+    def members(self, heads: tuple[Head, ...]) -> tuple[Member, ...]:
+        """Return the members of all groups as of these heads, sorted by operator key."""
+
+
+def first_state(genesis: Genesis) -> ListState:
+    """Return the state before a network's first list."""
+    network = network_id(genesis)
+    return ListState(
+        network=network,
+        period=first_period(genesis),
+        previous=network,
+        carried=genesis.carried,
+        blocks=(),
+        claims=(),
+    )
+
+
+def state_terms(genesis: Genesis, state: ListState) -> ListTerms:
+    """Return the terms of the list that follows `state`."""
+    return ListTerms(
+        genesis=genesis,
+        network=NetworkId(state.network),
+        period=Period(state.period),
+        previous=Hash32(state.previous),
+        carried=Zatoshi(state.carried),
+    )
+
+
+def propose_list(genesis: Genesis, state: ListState, source: ListSource, chain: ChainView) -> PayoutList:
+    """Return the next list up to our own heads; raises `NotYetKnown` while it is too early."""
+    return _list_up_to(source.heads(), genesis, state, source, chain)
+
+
+def check_list(
+    value: bytes, genesis: Genesis, state: ListState, source: ListSource, chain: ChainView
+) -> PayoutList:
+    """Return the list whose header `value` is, recomputed from our own blocks.
+
+    Raises `NotYetKnown` when it states blocks that we do not hold or comes too early, and
+    `MalformedMessage`, `WrongNetwork` or `InvalidBlock` when it is not the list.
+    """
+    header = decode_header(value)
+    check_header(header, state_terms(genesis, state))
+    _check_heads(header.heads, source)
+    ours = _list_up_to(header.heads, genesis, state, source, chain)
+    if ours.header != header:
+        fields = ListHeader.__struct_fields__
+        differing = [name for name in fields if getattr(header, name) != getattr(ours.header, name)]
+        raise InvalidBlock(f"the list is not what its blocks give: {', '.join(differing)} differ")
+    return ours
+
+
+def compute_list(
+    genesis: Genesis,
+    state: ListState,
+    heads: tuple[Head, ...],
+    records: Iterable[VerdictRecord],
+    members: tuple[Member, ...],
+    chain: ChainView,
+) -> PayoutList:
+    """Return the list after `state` from the verdict blocks up to `heads`, given in any order.
+
+    Blocks that do not belong into this list are left out. Raises `NotYetKnown` while the
+    period's last block is not buried.
+    """
+    used = select_records(genesis, state.period, heads, records, state.blocks, chain)
+    ages = {member.operator_key: member.age for member in members}
+    claims = resolve_claims(used, state.claims, subnet_limit=genesis.parameters.subnet_limit, ages=ages)
+    first, last = period_heights(genesis, state.period)
+    rewards = period_pool(genesis.chain, first, last)
+    per_response, carried_out = divide_pool(rewards + state.carried, len(claims))
+    entries = merge_entries(claims, per_response)
+    header = ListHeader(
+        network=state.network,
+        period=state.period,
+        first_height=first,
+        last_height=last,
+        last_hash=_buried_hash(genesis, last, chain),
+        previous=state.previous,
+        heads=heads,
+        blocks=tuple(record.block_hash for record in used),
+        rewards=rewards,
+        carried_in=state.carried,
+        responses=len(claims),
+        per_response=per_response,
+        carried_out=carried_out,
+        paid_total=len(claims) * per_response,
+        entries_count=len(entries),
+        entries_root=entries_root(entries),
+        members_count=len(members),
+        members_root=Membership(members=members).root(),
+    )
+    own = period_challenges(genesis, state.period)
+    state_after = _next_state(header, tuple(claim for claim in claims if claim.seq in own))
+    return PayoutList(header, entries, members, state_after)
+
+
+def _list_up_to(
+    heads: tuple[Head, ...], genesis: Genesis, state: ListState, source: ListSource, chain: ChainView
+) -> PayoutList:
+    """Return the list up to `heads` from what we hold; raises `NotYetKnown` while it is too early."""
+    listable = listable_challenges(genesis, state.period)
+    records = tuple(source.verdict_records(listable.start, listable.stop - 1))
+    check_complete(genesis, state.period, heads, records, chain)
+    return compute_list(genesis, state, heads, records, source.members(heads), chain)
+
+
+def _next_state(header: ListHeader, claims: tuple[Claim, ...]) -> ListState:
+    """Return what a list leaves for the next one; `claims` are those of its own period."""
+    return ListState(
+        network=header.network,
+        period=header.period + 1,
+        previous=list_hash(header),
+        carried=header.carried_out,
+        blocks=header.blocks,
+        claims=claims,
+    )
+
+
+def _buried_hash(genesis: Genesis, height: int, chain: ChainView) -> Hash32:
+    """Return the hash of a chain block; raises `NotYetKnown` while it is not buried."""
+    block_hash = chain.block_hash(height)
+    if block_hash is None or chain.tip()[0] < height + genesis.parameters.burial:
+        raise NotYetKnown(f"height {height}, the last of the period, is not buried yet")
+    return block_hash
+
+
+def _check_heads(heads: tuple[Head, ...], source: ListSource) -> None:
+    """Raise `NotYetKnown` unless we hold the data chains up to `heads`, `InvalidBlock` if ours differ."""
+    if [head.prefix for head in heads] != [head.prefix for head in source.heads()]:
+        raise InvalidBlock("the list does not state one head for each group")
+    for head in heads:
+        ours = source.block_hash(head.prefix, head.height)
+        if ours is None:
+            raise NotYetKnown(f"the list states data block {head.height}, which we do not hold yet")
+        if ours != head.block_hash:
+            raise InvalidBlock(f"the list states another data block {head.height} than ours")
