@@ -1,0 +1,144 @@
+"""Dialling: on demand, and to keep the connections up that we want.
+
+Answers for: one dial to an operator at a time, from our own address, authenticated and
+within a deadline; the loop that dials whom we know and are not connected with. When to
+dial again is left to `peer_table`, which of two connections is kept to `switch`.
+"""
+
+import math
+from contextlib import suppress
+
+import trio
+from libp2p.abc import ISecureConn
+from libp2p.custom_types import TProtocol
+
+from protocol.units import OperatorKey
+from zenp2p.network.connection import Connection
+from zenp2p.network.identity import peer_id
+from zenp2p.network.limits import Limits
+from zenp2p.network.muxer import Muxer
+from zenp2p.network.negotiate import YAMUX, Upgrader
+from zenp2p.network.peer_table import PeerTable
+from zenp2p.network.switch import Switch
+from zenp2p.network.tcp import TcpConnection, dial
+from zenp2p.ports import Endpoint, TransportError
+
+
+class Dialer:
+    """Makes connections for one host."""
+
+    def __init__(
+        self,
+        switch: Switch,
+        upgrader: Upgrader,
+        table: PeerTable,
+        limits: Limits,
+        source: bytes | None,
+        nursery: trio.Nursery,
+    ) -> None:
+        """Dial from the local address `source`; connections live in `nursery`."""
+        self._switch = switch
+        self._upgrader = upgrader
+        self._table = table
+        self._limits = limits
+        self._source = source
+        self._nursery = nursery
+        self._under_way: dict[OperatorKey, trio.Event] = {}
+        self._woken = trio.Event()
+        switch.on_change = self.wake
+
+    def wake(self) -> None:
+        """Look again whom to dial."""
+        self._woken.set()
+
+    async def connect(self, key: OperatorKey) -> Connection:
+        """Return the connection to an operator, dialling if need be; raises `TransportError`."""
+        while True:
+            connection = self._switch.connection(key)
+            if connection is not None and not connection.is_closed:
+                return connection
+            if key not in self._under_way:
+                return await self._dial(key)
+            await self._under_way[key].wait()
+
+    async def _dial(self, key: OperatorKey) -> Connection:
+        endpoint = self._table.endpoint(key)
+        if endpoint is None:
+            raise TransportError(f"not connected to {key.hex()[:16]}, and no endpoint of it is known")
+        done = self._under_way[key] = trio.Event()
+        try:
+            return await self._dial_endpoint(key, endpoint)
+        except TransportError:
+            self._table.failed(key, trio.current_time())
+            raise
+        finally:
+            del self._under_way[key]
+            done.set()
+            self.wake()
+
+    async def _dial_endpoint(self, key: OperatorKey, endpoint: Endpoint) -> Connection:
+        raw, session = await self.authenticate(key, endpoint, YAMUX)
+        connection = Connection(Muxer(session, peer_id(key), self._limits), key, raw.remote, dialled=True)
+        self._nursery.start_soon(self._switch.carry, connection)
+        await connection.settled.wait()
+        kept = self._switch.connection(key)
+        if kept is None:
+            raise TransportError(f"the connection to {key.hex()[:16]} did not last")
+        return kept
+
+    async def authenticate(
+        self, key: OperatorKey, endpoint: Endpoint, then: TProtocol
+    ) -> tuple[TcpConnection, ISecureConn]:
+        """Dial an endpoint and authenticate the operator there; raises `TransportError`."""
+        raw = None
+        try:
+            with trio.fail_after(self._limits.handshake_seconds):
+                raw = await dial(endpoint, self._source)
+                return raw, await self._upgrader.outbound(raw, key, then)
+        except trio.TooSlowError:
+            _abort(raw)
+            raise TransportError(f"{key.hex()[:16]} did not answer in time") from None
+        except TransportError:
+            _abort(raw)
+            raise
+        except Exception as error:  # the edge of one dial: whatever the other side made noise raise
+            _abort(raw)
+            raise TransportError(f"{key.hex()[:16]} was not authenticated: {error!r}") from error
+        except BaseException:
+            _abort(raw)
+            raise
+
+    async def keep_connected(self) -> None:
+        """Dial whom we know and are not connected with, for ever."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                self._woken = trio.Event()
+                missing = self._switch.connected() | frozenset(self._under_way)
+                now = trio.current_time()
+                for key in self._table.due(missing, now)[: self._room()]:
+                    self._under_way_soon(nursery, key)
+                await self._rest()
+
+    def _room(self) -> int:
+        dialled = sum(one.dialled for one in self._switch.all_connections())
+        limits = self._limits
+        return max(0, min(limits.dials_max, limits.connections_dialled_max - dialled) - len(self._under_way))
+
+    def _under_way_soon(self, nursery: trio.Nursery, key: OperatorKey) -> None:
+        nursery.start_soon(self._try, key)
+
+    async def _try(self, key: OperatorKey) -> None:
+        with suppress(TransportError):
+            await self.connect(key)
+
+    async def _rest(self) -> None:
+        busy = self._switch.connected() | frozenset(self._under_way)
+        due = self._table.next_due(busy) if self._room() else None
+        seconds = math.inf if due is None else max(0.01, due - trio.current_time())
+        with trio.move_on_after(seconds):
+            await self._woken.wait()
+
+
+def _abort(raw: TcpConnection | None) -> None:
+    if raw is not None:
+        raw.abort()
