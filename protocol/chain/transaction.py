@@ -264,7 +264,7 @@ def check_transaction(tx: Transaction, rules: ChainRules) -> None:
 
 def _check_amounts(outputs: Sequence[TxOutput], money_max: int) -> None:
     """Each amount and every sum of amounts must stay within the money that can exist."""
-    if any(not 0 <= output.amount <= money_max for output in outputs):
+    if any(output.amount > money_max for output in outputs):
         raise InvalidChainData("an output's amount is out of range")
     if sum(output.amount for output in outputs) > money_max:
         raise InvalidChainData("the outputs' sum is out of range")
