@@ -1,0 +1,147 @@
+"""What a proposer proposes: the next block of a data chain, made from what it holds.
+
+Answers for: a block made here passes `DataChain.check_block` on the same state and
+chain. What is not usable is left out; when nothing is left to put into a block that is said.
+Spec: `spec/data_chain.md`.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from protocol.chain.view import ChainView
+from protocol.codec import encode
+from protocol.errors import InvalidBlock, InvalidProof, NotYetKnown, ProtocolError, StaleMessage
+from protocol.group.data_block import (
+    BLOCK_SIZE_MAX,
+    ENTRIES_MAX,
+    PROOFS_MAX,
+    DataBlock,
+    EvidencePayload,
+    Kind,
+    LinkPayload,
+    Payload,
+    RegisterPayload,
+)
+from protocol.group.data_chain import DataChain
+from protocol.group.verdict_block import build_payload
+from protocol.group.vote import EVIDENCE_SIZE_MAX, EquivocationProof, check_equivocation
+from protocol.tracking.registration import Entry, check_deregistration, check_registration
+from protocol.units import Hash32
+
+EVIDENCE_BYTES_MAX = BLOCK_SIZE_MAX - EVIDENCE_SIZE_MAX
+"""Bytes of proofs after which no further one goes into a block."""
+
+
+def build_link(state: DataChain, chain: ChainView) -> bytes:
+    """Return the LINK block that is due; raises `StaleMessage` when none is."""
+    if not state.link_due:
+        raise StaleMessage("no LINK block is due")
+    payload = LinkPayload(
+        number=state.link + 1, members_count=len(state.membership), members_root=state.membership.root()
+    )
+    return _build(state, chain, Kind.LINK, payload)
+
+
+def build_register(
+    state: DataChain, chain: ChainView, registrations: Iterable[bytes], deregistrations: Iterable[bytes]
+) -> bytes:
+    """Return a REGISTER block of the entries that would change the book.
+
+    Raises `StaleMessage` when there is none.
+    """
+    signed = [data for data in sorted(set(registrations)) if _registers(state, data)]
+    plain = [data for data in sorted(set(deregistrations)) if _deregisters(state, data)]
+    if not signed and not plain:
+        raise StaleMessage("no entry would change the book")
+    payload = RegisterPayload(
+        registrations=tuple(signed[:ENTRIES_MAX]), deregistrations=tuple(plain[:ENTRIES_MAX])
+    )
+    return _build(state, chain, Kind.REGISTER, payload)
+
+
+def build_verdict(
+    state: DataChain,
+    chain: ChainView,
+    seq: int,
+    observations: Iterable[bytes],
+    responses: Mapping[Hash32, bytes],
+    receipts: Iterable[bytes] = (),
+) -> bytes:
+    """Return the VERDICT block of a challenge from checked envelopes, `responses` by their hash.
+
+    Raises `NotYetKnown` before it can be judged or while a final set of observations is missing,
+    `StaleMessage` when it is judged or its anchor left the chain.
+    """
+    if seq in state.judged:
+        raise StaleMessage(f"challenge {seq} is judged")
+    challenge = state.challenge(seq, chain)
+    if chain.tip()[0] < challenge.judged_at:
+        raise NotYetKnown(f"challenge {seq} is judged at height {challenge.judged_at}")
+    payload = build_payload(state.judging(challenge), observations, receipts, responses, chain)
+    return _build(state, chain, Kind.VERDICT, payload)
+
+
+def build_evidence(state: DataChain, chain: ChainView, proofs: Iterable[EquivocationProof]) -> bytes:
+    """Return an EVIDENCE block against the present members that the proofs convict.
+
+    Raises `StaleMessage` when there is none.
+    """
+    chosen: dict[bytes, EquivocationProof] = {}
+    size = 0
+    for proof in proofs:
+        try:
+            guilty = check_equivocation(proof, state.network)
+        except InvalidProof:
+            continue
+        if guilty in state.membership and guilty not in chosen and len(chosen) < PROOFS_MAX:
+            size += len(proof.first) + len(proof.second)
+            chosen[guilty] = proof
+        if size > EVIDENCE_BYTES_MAX:
+            break
+    if not chosen:
+        raise StaleMessage("nobody to convict")
+    payload = EvidencePayload(proofs=tuple(chosen[key] for key in sorted(chosen)))
+    return _build(state, chain, Kind.EVIDENCE, payload)
+
+
+def _build(state: DataChain, chain: ChainView, kind: Kind, payload: Payload) -> bytes:
+    """Return the next block around `payload`, stamped with the last chain block that is buried."""
+    if state.link_due and kind is not Kind.LINK:
+        raise StaleMessage("a LINK block is due first")
+    stamp = chain.tip()[0] - state.genesis.parameters.burial
+    stamp_hash = chain.block_hash(stamp) if stamp >= state.stamp_height else None
+    if stamp_hash is None:
+        raise NotYetKnown(f"no chain block from {state.stamp_height} on is buried here")
+    block = DataBlock(
+        network=state.network,
+        prefix=state.prefix,
+        height=state.height + 1,
+        previous=state.head,
+        stamp_height=stamp,
+        stamp_hash=stamp_hash,
+        kind=kind,
+        payload=encode(payload),
+    )
+    body = encode(block)
+    if len(body) > BLOCK_SIZE_MAX:
+        raise InvalidBlock(f"a {kind.name} block of {len(body)} bytes, at most {BLOCK_SIZE_MAX} allowed")
+    return body
+
+
+def _registers(state: DataChain, envelope: bytes) -> bool:
+    rules, parameters = state.genesis.chain, state.genesis.parameters
+    try:
+        return _changes(state, check_registration(envelope, state.network, rules, parameters))
+    except ProtocolError:
+        return False
+
+
+def _deregisters(state: DataChain, data: bytes) -> bool:
+    try:
+        return _changes(state, check_deregistration(data, state.network, state.genesis.chain))
+    except ProtocolError:
+        return False
+
+
+def _changes(state: DataChain, entry: Entry) -> bool:
+    state.book.accepts(entry)
+    return True

@@ -1,0 +1,159 @@
+"""The VERDICT block: a challenge's verdicts together with everything they follow from.
+
+Answers for: a payload holds the observations of a final set of voters, exactly the
+responses that they and the receipts name, and the verdicts that anybody derives from
+these and the chain. What follows from observations is `protocol.tracking.verdict`'s business,
+when a challenge may be judged `data_chain`'s. Spec: `spec/data_chain.md`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from protocol.chain.view import ChainView
+from protocol.errors import InvalidBlock, MalformedMessage, NotYetKnown, WrongNetwork
+from protocol.group.data_block import OBSERVATIONS_MAX, RECEIPTS_MAX, VerdictPayload
+from protocol.group.quorum import Electorate
+from protocol.parameters import Parameters
+from protocol.tracking.challenge import Challenge
+from protocol.tracking.observation import Observation, check_observation
+from protocol.tracking.response import Receipt, check_receipt, read_response, read_responses, response_hash
+from protocol.tracking.testimony import referenced_responses
+from protocol.tracking.verdict import Registrations, Verdict, derive_verdicts
+from protocol.units import Hash32, OperatorKey
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """One challenge as a group judges it: what its data chain says of it beforehand."""
+
+    network: bytes
+    challenge: Challenge
+    electorate: Electorate
+    ages: Mapping[bytes, int]
+    """The members' ages, for the cap per subnet."""
+    registrations: Registrations
+    """In force at the anchor, of the operators that this group judges."""
+    contested: Registrations
+    """Void at the anchor, because two of one stake have the same sequence."""
+    holders: Mapping[bytes, OperatorKey]
+    """Who had the last VALID verdict at each IP slot."""
+    parameters: Parameters
+
+
+def check_payload(judging: Judging, payload: VerdictPayload, chain: ChainView) -> None:
+    """Raise unless the payload is what the rules make of its observations, receipts and responses.
+
+    `NotYetKnown` before the challenge can be judged; else a `ProtocolError` that says what is wrong.
+    """
+    challenge = judging.challenge
+    if (payload.seq, payload.anchor_hash) != (challenge.seq, challenge.anchor_hash):
+        raise InvalidBlock(f"challenge {payload.seq} has another anchor on our chain")
+    observations = tuple(check_observation(envelope, judging.network) for envelope in payload.observations)
+    judges = [observation.judge for observation in observations]
+    if judges != sorted(judges):
+        raise InvalidBlock("observations must be sorted by judge")
+    if list(payload.receipts) != sorted(set(payload.receipts)):
+        raise InvalidBlock("receipts must be sorted, none twice")
+    receipts = tuple(check_receipt(envelope, judging.network) for envelope in payload.receipts)
+    if tuple(map(response_hash, payload.responses)) != referenced_responses(observations, receipts):
+        raise InvalidBlock("the responses are not exactly those that are named, sorted by hash")
+    if _derive(judging, observations, receipts, payload.responses, chain) != payload.verdicts:
+        raise InvalidBlock("the verdicts are not those that follow from the observations")
+
+
+def build_payload(
+    judging: Judging,
+    observations: Iterable[bytes],
+    receipts: Iterable[bytes],
+    responses: Mapping[Hash32, bytes],
+    chain: ChainView,
+) -> VerdictPayload:
+    """Return the payload made of checked envelopes; those that cannot be used are left out.
+
+    A judge that names a response which nobody shows, or says two things, silences itself only.
+    Raises `NotYetKnown` before the challenge can be judged, or while the rest is not a final set.
+    """
+    readable = {digest: envelope for digest, envelope in responses.items() if _is_readable(judging, envelope)}
+    chosen = _by_judge(judging, observations, readable)
+    said = [observation for _, observation in chosen.values()]
+    if not judging.electorate.is_final(chosen):
+        raise NotYetKnown(f"observations of {len(chosen)} of {len(judging.electorate)} voters")
+    heard = _receipts(judging, receipts, readable)
+    named = referenced_responses(said, heard.values())
+    shown = tuple(readable[digest] for digest in named)
+    return VerdictPayload(
+        seq=judging.challenge.seq,
+        anchor_hash=judging.challenge.anchor_hash,
+        observations=tuple(envelope for envelope, _ in chosen.values()),
+        receipts=tuple(heard),
+        responses=shown,
+        verdicts=_derive(judging, said, heard.values(), shown, chain),
+    )
+
+
+def _derive(
+    judging: Judging,
+    observations: Iterable[Observation],
+    receipts: Iterable[Receipt],
+    responses: Iterable[bytes],
+    chain: ChainView,
+) -> tuple[Verdict, ...]:
+    return derive_verdicts(
+        judging.challenge,
+        judging.registrations,
+        judging.electorate.voters,
+        tuple(observations),
+        read_responses(responses, judging.network),
+        chain,
+        judging.holders,
+        judging.parameters,
+        contested=judging.contested,
+        receipts=receipts,
+        ages=judging.ages,
+    )
+
+
+def _by_judge(
+    judging: Judging, envelopes: Iterable[bytes], readable: Mapping[Hash32, bytes]
+) -> dict[bytes, tuple[bytes, Observation]]:
+    """Return the usable observations by judge, sorted; a judge that said two things has none."""
+    found: dict[bytes, tuple[bytes, Observation]] = {}
+    doubled: set[bytes] = set()
+    for envelope in sorted(set(envelopes)):
+        observation = check_observation(envelope, judging.network)
+        if not _belongs(judging, observation, observation.judge):
+            continue
+        if any(digest not in readable for digest in referenced_responses([observation])):
+            continue
+        if observation.judge in found:
+            doubled.add(observation.judge)
+        found[observation.judge] = (envelope, observation)
+    kept = sorted(judge for judge in found if judge not in doubled)
+    return {judge: found[judge] for judge in kept[:OBSERVATIONS_MAX]}
+
+
+def _receipts(
+    judging: Judging, envelopes: Iterable[bytes], readable: Mapping[Hash32, bytes]
+) -> dict[bytes, Receipt]:
+    """Return the usable receipts by envelope, sorted."""
+    heard: dict[bytes, Receipt] = {}
+    for envelope in sorted(set(envelopes))[:RECEIPTS_MAX]:
+        receipt = check_receipt(envelope, judging.network)
+        if _belongs(judging, receipt, receipt.judge) and receipt.response_hash in readable:
+            heard[envelope] = receipt
+    return heard
+
+
+def _belongs(judging: Judging, said: Observation | Receipt, judge: bytes) -> bool:
+    challenge = judging.challenge
+    same = (said.seq, said.anchor_hash) == (challenge.seq, challenge.anchor_hash)
+    return same and judge in judging.electorate
+
+
+def _is_readable(judging: Judging, envelope: bytes) -> bool:
+    """Whether these bytes are evidence of anything."""
+    try:
+        read_response(envelope, judging.network)
+    except (MalformedMessage, WrongNetwork):
+        return False
+    return True
