@@ -68,6 +68,11 @@ class DataDirectory:
         return self.path / "votes"
 
     @property
+    def registration(self) -> Path:
+        """The registration that the daemon hands in until it is in force, if there is one."""
+        return self.path / "registration"
+
+    @property
     def lock(self) -> Path:
         """The lock that one daemon holds."""
         return self.path / "lock"

@@ -7,13 +7,15 @@ lock. How votes become decisions is `protocol.group.consensus`; what is proposed
 what a decision means is left to the machines that open ballots. Spec: `spec/node.md`.
 """
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
 
-from protocol.crypto import Signer, sha3_256
+from protocol.crypto import Signer, envelope_body, sha3_256, verify_envelope
 from protocol.errors import StaleMessage
+from protocol.group.actions import Accuse, Action, Decide, Resend, Sign
 from protocol.group.certificate import Certificate
-from protocol.group.consensus import Accuse, Action, Consensus, Decide, Resend, Sign
-from protocol.group.vote import EquivocationProof, Statement, Vote, check_signed, decode_statement, statement_hash
+from protocol.group.consensus import Consensus
+from protocol.group.vote import EquivocationProof, Statement, Vote, decode_statement
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.effects import Announce, Effect, Persist, Publish, RecordVote
 from protocol.node.messages import pack_signed
@@ -40,40 +42,32 @@ class Ballot:
 
     def restore(self, envelopes: Iterable[bytes], now: int) -> list[Effect]:
         """Take back what this height's record holds, before anything new is said."""
-        kept = [(envelope, check_signed(envelope, self.consensus.network)) for envelope in envelopes]
-        for envelope, statement in kept:
+        effects = self._carry_out(self.consensus.start(now))
+        for envelope in envelopes:
+            statement = decode_statement(envelope_body(envelope))
             self._remember(envelope, statement)
-        return self._carry_out(self.consensus.restore([pair[0] for pair in kept], now), now)
-
-    def start(self, now: int, value: bytes | None) -> list[Effect]:
-        """Begin, with something to propose or to hear what others propose."""
-        return self._carry_out(self.consensus.start(now, value), now)
+            effects += self._hear(envelope, statement, now)
+        return effects
 
     def offer(self, value: bytes, now: int) -> list[Effect]:
         """Something to propose arrived, or changed."""
-        return self._carry_out(self.consensus.offer(value, now), now)
+        return [] if self.decided else self._carry_out(self.consensus.offer(value, now))
 
     def receive(self, envelope: bytes, statement: Statement, now: int) -> list[Effect]:
-        """Take a statement whose signature holds."""
-        if self.decided is not None:
+        """Take a statement of this height whose signature is not checked yet; raises `ProtocolError`."""
+        if self.decided or not self.consensus.wants(statement):
             return []
+        verify_envelope(envelope, statement.signer)
         fresh = self._remember(envelope, statement)
-        if fresh is None:
-            return []
-        effects: list[Effect] = [fresh]
-        if isinstance(statement, Vote):
-            actions = self.consensus.receive_vote(envelope, statement, now)
-        else:
-            actions = self.consensus.receive_proposal(envelope, statement, now)
-        return effects + self._carry_out(actions, now)
+        return [] if fresh is None else [fresh, *self._hear(envelope, statement, now)]
 
     def tick(self, now: int) -> list[Effect]:
         """Let timeouts pass and repeat what others may have missed."""
-        return [] if self.decided else self._carry_out(self.consensus.tick(now), now)
+        return [] if self.decided else self._carry_out(self.consensus.tick(now))
 
     def revalidate(self, now: int) -> list[Effect]:
         """The chain or the pool moved: a value that could not be judged may be judged now."""
-        return [] if self.decided else self._carry_out(self.consensus.revalidate(now), now)
+        return [] if self.decided else self._carry_out(self.consensus.revalidate(now))
 
     def forget(self) -> list[Effect]:
         """Drop the record of this height; it is decided."""
@@ -91,16 +85,19 @@ class Ballot:
         self._kept[key] = envelope
         return Persist(key, envelope)
 
-    def _carry_out(self, actions: Iterable[Action], now: int) -> list[Effect]:
+    def _hear(self, envelope: bytes, statement: Statement, now: int) -> list[Effect]:
+        if isinstance(statement, Vote):
+            return self._carry_out(self.consensus.receive_vote(envelope, statement, now))
+        return self._carry_out(self.consensus.receive_proposal(envelope, statement, now))
+
+    def _carry_out(self, actions: Sequence[Action]) -> list[Effect]:
         effects: list[Effect] = []
-        waiting = list(actions)
+        waiting = deque(actions)
         while waiting:
-            action = waiting.pop(0)
+            action = waiting.popleft()
             match action:
                 case Sign():
-                    more, further = self._sign(action, now)
-                    effects += more
-                    waiting += further
+                    effects += self._sign(action, waiting)
                 case Resend():
                     effects.append(Publish(self._topic, pack_signed(action.envelope)))
                 case Decide():
@@ -109,17 +106,16 @@ class Ballot:
                     self.accusations.append(action.proof)
         return effects
 
-    def _sign(self, action: Sign, now: int) -> tuple[list[Effect], list[Action]]:
+    def _sign(self, action: Sign, waiting: deque[Action]) -> list[Effect]:
         """Record, then sign, then let the machine count its own statement."""
-        content = statement_hash(action.body)
-        if not self._guard.may_sign(action.slot, content):
-            return [Announce("vote.withheld", {"height": action.slot.height, "round": action.slot.round})], []
-        self._guard.record(action.slot, content)
+        if not self._guard.may_sign(action.slot, action.content_hash):
+            place = {"height": action.slot.height, "round": action.slot.round}
+            return [Announce("vote.withheld", place)]
+        self._guard.record(action.slot, action.content_hash)
         envelope = self._signer.sign(action.body)
-        statement = decode_statement(action.body)
-        kept = self._remember(envelope, statement)
-        effects: list[Effect] = [RecordVote(action.slot, content)]
+        effects: list[Effect] = [RecordVote(action.slot, action.content_hash)]
+        kept = self._remember(envelope, decode_statement(action.body))
         if kept is not None:
             effects.append(Persist(kept.key, kept.value, durable=True))
-        effects.append(Publish(self._topic, pack_signed(envelope)))
-        return effects, list(self.consensus.signed(envelope, now))
+        waiting.extend(self.consensus.signed(envelope))
+        return [*effects, Publish(self._topic, pack_signed(envelope))]

@@ -8,6 +8,7 @@ that is not on disk is never sent. Spec: `spec/node.md`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from protocol.group.vote import Slot
 from protocol.units import Hash32, OperatorKey
@@ -48,8 +49,7 @@ class RecordVote:
     content_hash: Hash32
 
 
-@dataclass(frozen=True, slots=True)
-class Persist:
+class Persist(NamedTuple):
     """Write `value` under `key`, or delete the key when `value` is None."""
 
     key: bytes

@@ -19,8 +19,8 @@ BLOCKS_MAX = 64
 """Certified blocks in one answer, at most."""
 BLOCKS_BYTES_MAX = MESSAGE_SIZE_MAX // 2
 """Bytes of certified blocks in one answer, at most (but always one block)."""
-ENVELOPES_MAX = 256
-"""Envelopes in one answer, at most."""
+RESPONSES_MAX = 256
+"""Responses in one request or answer, at most."""
 
 Network32 = Bytes32
 Blob = Annotated[bytes, Meta(min_length=1, max_length=MESSAGE_SIZE_MAX)]
@@ -30,6 +30,8 @@ class Status(Wire, tag="status"):
     """How far the sender is: heads of its data chain and of its lists."""
 
     network: Network32
+    sender: Bytes32
+    """Whom to ask; unsigned, so no more than a hint."""
     data_height: U32
     data_head: Bytes32
     lists: U32
@@ -64,19 +66,22 @@ class ListAnswer(Wire, tag="list-answer"):
     file: Blob
 
 
-class ObservationsRequest(Wire, tag="observations?"):
-    """Ask a judge for the observations that it holds of one challenge."""
+class ResponsesRequest(Wire, tag="responses?"):
+    """Ask a judge for responses that its observation names."""
 
     network: Network32
     seq: U32
     anchor_hash: Bytes32
+    hashes: Annotated[tuple[Bytes32, ...], Meta(min_length=1, max_length=RESPONSES_MAX)]
 
 
-class Envelopes(Wire, tag="envelopes"):
-    """Signed statements that the asker missed; each is treated as if it came by itself."""
+class Responses(Wire, tag="responses"):
+    """Response envelopes of one challenge, as they came."""
 
     network: Network32
-    envelopes: Annotated[tuple[Blob, ...], Meta(min_length=1, max_length=ENVELOPES_MAX)]
+    seq: U32
+    anchor_hash: Bytes32
+    envelopes: Annotated[tuple[Blob, ...], Meta(min_length=1, max_length=RESPONSES_MAX)]
 
 
 def pack_signed(envelope: bytes) -> bytes:
@@ -94,3 +99,13 @@ def unpack(data: bytes) -> tuple[int, bytes]:
     if len(data) < 2 or data[0] not in (SIGNED, PLAIN):
         raise MalformedMessage("unknown kind of message")
     return data[0], data[1:]
+
+
+def group_topic(network: bytes, prefix: str) -> str:
+    """Topic on which a group's responses, observations and votes travel."""
+    return f"{network.hex()[:16]}/group/{prefix}"
+
+
+def network_topic(network: bytes) -> str:
+    """Topic of what everybody needs: registrations, statuses, votes on lists."""
+    return f"{network.hex()[:16]}/network"

@@ -1,0 +1,235 @@
+"""The node machine: one sans-IO object per daemon.
+
+Answers for: which machine sees which input, and that one bad message costs its sender
+and nothing else. It only composes and routes: challenges are `tracker`, waiting registrations
+`registrar`, the data chain `group`, lists `lister`, catching up `catch_up`; none of them knows
+another's insides. It knows no clock (ticks are handed in), no socket, no disk and no
+randomness. Spec: `spec/node.md`.
+"""
+
+from collections.abc import Callable, Sequence
+
+from protocol.chain.view import ChainView
+from protocol.codec import MESSAGE_SIZE_MAX, Decoder, Wire
+from protocol.crypto import SIGNATURE_SIZE, Signer
+from protocol.errors import MalformedMessage, ProtocolError, WrongNetwork
+from protocol.genesis import Genesis, network_id
+from protocol.group.vote import LIST_ELECTORATE, Proposal, Vote
+from protocol.group.vote_guard import VoteGuard
+from protocol.node.catch_up import CatchUp
+from protocol.node.effects import Announce, Effect, Incoming, ProbeResult, Publish, Punish
+from protocol.node.group import GroupMachine
+from protocol.node.lister import Lister
+from protocol.node.messages import (
+    SIGNED,
+    Blocks,
+    BlocksRequest,
+    ListAnswer,
+    ListRequest,
+    Status,
+    group_topic,
+    network_topic,
+    unpack,
+)
+from protocol.node.records import Records
+from protocol.node.registrar import Registrar
+from protocol.node.tracker import Tracker
+from protocol.tracking.observation import Observation
+from protocol.tracking.registration import Deregistration, Registration
+from protocol.tracking.response import Receipt, Response
+from protocol.units import OperatorKey
+
+REPEAT_MILLISECONDS = 2_000
+"""How often a node says where it is and repeats what is still waiting."""
+RESPONSE_HEAD = b"\x9a\xa8response"
+"""How the body of every response begins: its array header and tag."""
+
+Statement = Response | Receipt | Observation | Vote | Proposal | Registration
+Message = Status | BlocksRequest | Blocks | ListRequest | ListAnswer | Deregistration
+
+_decode_statement: Decoder[Statement] = Decoder(Statement, MESSAGE_SIZE_MAX)
+_decode_message: Decoder[Message] = Decoder(Message, MESSAGE_SIZE_MAX)
+
+
+class Node:
+    """One node. Every method takes an input and returns what the shell must do, in order."""
+
+    def __init__(
+        self, genesis: Genesis, signer: Signer, chain: ChainView, records: Records, guard: VoteGuard
+    ) -> None:
+        """Restore the machine from its records; `start` must follow before any other input."""
+        self.genesis = genesis
+        self.network = network_id(genesis)
+        self.operator_key: OperatorKey = signer.operator_key
+        self.chain = chain
+        self._now = 0
+        self._repeat_at = 0
+        topic, everybody = group_topic(self.network, ""), network_topic(self.network)
+        self.topics = (topic, everybody)
+        self.registrar = Registrar(genesis, everybody, records)
+        self.tracker = Tracker(genesis, signer, chain, records, topic)
+        self.group = GroupMachine(genesis, signer, chain, records, guard, topic)
+        self.lister = Lister(genesis, chain, self.group, signer, guard, records, everybody)
+        self.catch_up = CatchUp(genesis, self.operator_key, self.group, self.lister, everybody)
+        self._statements: dict[type, Callable[..., list[Effect]]] = {
+            Response: self._on_response,
+            Receipt: self._on_receipt,
+            Observation: self._on_observation,
+            Vote: self._on_ballot,
+            Proposal: self._on_ballot,
+            Registration: self._on_entry,
+        }
+        self._messages: dict[type, Callable[..., list[Effect]]] = {
+            Status: self._on_status,
+            BlocksRequest: self._on_blocks_request,
+            Blocks: self._on_blocks,
+            ListRequest: self._on_list_request,
+            ListAnswer: self._on_list_answer,
+            Deregistration: self._on_entry,
+        }
+
+    # Inputs.
+
+    def start(self, now_ms: int) -> list[Effect]:
+        """Take up where the records end."""
+        self._now = now_ms
+        effects = self.group.restore(now_ms) + self.lister.restore(now_ms)
+        effects += self.tracker.restore(self.group.chain_state)
+        effects += self.group.learn_all()
+        return effects + self._settle()
+
+    def receive(self, batch: Sequence[Incoming]) -> list[Effect]:
+        """Take a batch of messages."""
+        effects: list[Effect] = []
+        on_response = self.tracker.on_response
+        for incoming in batch:
+            data = incoming.data
+            try:
+                if data[0] == SIGNED and data.startswith(RESPONSE_HEAD, 1 + SIGNATURE_SIZE):
+                    on_response(data[1:], incoming, effects)
+                else:
+                    effects += self._take(incoming)
+            except ProtocolError as error:
+                effects += blame(incoming, error)
+            except IndexError:
+                effects += blame(incoming, MalformedMessage("an empty message"))
+        return effects + self._settle()
+
+    def tick(self, now_ms: int) -> list[Effect]:
+        """Let time pass; milliseconds of any clock that never goes back."""
+        self._now = max(self._now, now_ms)
+        effects: list[Effect] = []
+        if self._now >= self._repeat_at:
+            self._repeat_at = self._now + REPEAT_MILLISECONDS
+            effects += self.catch_up.tell() + self.registrar.repeat() + self.tracker.repeat()
+        effects += self.group.tick(self._now)
+        effects += self.lister.tick(self._now)
+        return effects + self._settle()
+
+    def connect(self, height: int, block_hash: bytes) -> list[Effect]:
+        """A block joined the active chain; the chain view holds it already."""
+        effects = self.tracker.connect(height, self.group.chain_state)
+        self.group.moved()
+        self.lister.moved()
+        return effects + self._settle()
+
+    def disconnect(self, height: int, block_hash: bytes) -> list[Effect]:
+        """A block left the active chain."""
+        effects = self.tracker.disconnect(height, block_hash)
+        self.group.moved()
+        self.lister.moved()
+        return effects + self._settle()
+
+    def probed(self, result: ProbeResult) -> list[Effect]:
+        """A dial-back ended."""
+        return self.tracker.probed(result) + self._settle()
+
+    def submit(self, packed: bytes) -> list[Effect]:
+        """Take a registration or deregistration of our own user; raises `ProtocolError` with the reason."""
+        effects = self.registrar.take(packed, self.group.chain_state.book)
+        return [*effects, Publish(self.topics[1], packed), *self._settle()]
+
+    def answer_probe(self, peer: OperatorKey, data: bytes) -> bytes:
+        """Answer a judge's dial-back; raises `ProtocolError`."""
+        return self.tracker.answer_probe(peer, data)
+
+    # Routing.
+
+    def _take(self, incoming: Incoming) -> list[Effect]:
+        kind, payload = unpack(incoming.data)
+        if kind == SIGNED:
+            statement = _decode_statement(payload[SIGNATURE_SIZE:])
+            self._check_network(statement)
+            return self._statements[type(statement)](statement, payload, incoming)
+        message = _decode_message(payload)
+        self._check_network(message)
+        return self._messages[type(message)](message, incoming)
+
+    def _check_network(self, message: Wire) -> None:
+        theirs: bytes = message.network  # type: ignore[attr-defined]
+        if theirs != self.network:
+            raise WrongNetwork(f"a message of network {theirs.hex()[:16]}")
+
+    def _on_response(self, _: Response, envelope: bytes, incoming: Incoming) -> list[Effect]:
+        effects: list[Effect] = []
+        self.tracker.on_response(envelope, incoming, effects)
+        return effects
+
+    def _on_receipt(self, receipt: Receipt, envelope: bytes, _: Incoming) -> list[Effect]:
+        return self.tracker.on_receipt(receipt, envelope)
+
+    def _on_observation(self, observation: Observation, envelope: bytes, _: Incoming) -> list[Effect]:
+        return self.tracker.on_observation(observation, envelope, self.group.chain_state)
+
+    def _on_ballot(self, statement: Vote | Proposal, envelope: bytes, _: Incoming) -> list[Effect]:
+        if statement.electorate == LIST_ELECTORATE:
+            return self.lister.receive(envelope, statement, self._now)
+        return self.group.receive(envelope, statement, self._now)
+
+    def _on_entry(self, *arguments: object) -> list[Effect]:
+        incoming = arguments[-1]
+        assert isinstance(incoming, Incoming)
+        return self.registrar.take(incoming.data, self.group.chain_state.book)
+
+    def _on_status(self, status: Status, _: Incoming) -> list[Effect]:
+        return self.catch_up.on_status(status, self._now)
+
+    def _on_blocks_request(self, request: BlocksRequest, incoming: Incoming) -> list[Effect]:
+        return self.catch_up.on_blocks_request(request, incoming.peer)
+
+    def _on_blocks(self, blocks: Blocks, _: Incoming) -> list[Effect]:
+        effects: list[Effect] = []
+        for block in blocks.blocks:
+            effects += self.group.take_block(block, self._now)
+        return effects
+
+    def _on_list_request(self, request: ListRequest, incoming: Incoming) -> list[Effect]:
+        return self.catch_up.on_list_request(request, incoming.peer)
+
+    def _on_list_answer(self, answer: ListAnswer, _: Incoming) -> list[Effect]:
+        return self.lister.take_file(answer.file, self._now)
+
+    def _settle(self) -> list[Effect]:
+        """Let decided blocks reach those whom they concern, and offer what can be decided next."""
+        effects: list[Effect] = []
+        for block in self.group.take_decided():
+            effects += self.tracker.on_block(block, self.group.chain_state)
+            effects += self.registrar.settle(self.group.chain_state.book)
+            self.lister.moved()
+        if self.group.is_idle():
+            registrations, deregistrations = self.registrar.offer(self.group.chain_state.book)
+            effects += self.group.offer(
+                self.tracker.judged(self.group.chain_state), registrations, deregistrations, self._now
+            )
+        return effects
+
+
+def blame(incoming: Incoming, error: ProtocolError) -> list[Effect]:
+    """Drop a message; whoever sent malformed bytes directly loses its connection.
+
+    Gossip is passed on by honest nodes that could not know, and what is stale, of another network
+    or signed by nobody of weight may be an honest delay.
+    """
+    if not incoming.topic and isinstance(error, MalformedMessage):
+        return [Punish(incoming.peer, str(error))]
+    return [Announce("message.refused", {"peer": incoming.peer.hex()[:16], "reason": str(error)})]

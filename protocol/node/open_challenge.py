@@ -1,0 +1,143 @@
+"""One challenge at one node, from its anchor to its verdict block.
+
+Answers for: what this node received, dialled and heard from the judges of one
+challenge, and the record of it that survives a crash. When a challenge opens, closes and is
+judged is `tracker`'s business; what counts is `protocol.tracking`'s.
+Spec: `spec/node.md`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+
+from protocol.errors import ProtocolError, StaleMessage
+from protocol.group.quorum import Electorate
+from protocol.node.effects import Effect, Persist
+from protocol.node.records import OBSERVATION, RESPONSE, SIGHTING, Records, challenge_prefix
+from protocol.tracking.answer_key import AnswerKey
+from protocol.tracking.challenge import Challenge
+from protocol.tracking.observation import Observation, ObservationBuilder, check_observation
+from protocol.tracking.response import response_hash
+from protocol.units import Hash32, OperatorKey
+
+PROBE_ATTEMPTS_MAX = 3
+"""Dial-backs to one operator in one challenge."""
+FETCHED_MAX = 16_384
+"""Responses kept because another judge's observation names them."""
+_HEIGHT_SIZE = 8
+_KEY_SIZE = 32
+
+
+class OpenChallenge:
+    """What one node holds of one challenge."""
+
+    def __init__(self, network: bytes, answers: AnswerKey) -> None:
+        self.challenge: Challenge = answers.challenge
+        self.answers = answers
+        self.builder = ObservationBuilder(network, answers)
+        self.observations: dict[OperatorKey, bytes] = {}
+        self.own_response = b""
+        self.attempts: dict[OperatorKey, int] = {}
+        self.ready_since: int | None = None
+        self._network = network
+        self._response_key = self._key(RESPONSE)
+        self._fast: set[bytes] = set()
+        self._named: dict[OperatorKey, tuple[Hash32, ...]] = {}
+        self._fetched: dict[Hash32, bytes] = {}
+
+    # What comes in. Each returns what must be persisted.
+
+    def keep_response(self, envelope: bytes, height: int, peer: bytes) -> Persist | None:
+        """Take a response; None when one as good is held. Raises `ProtocolError`."""
+        response = self.builder.record_response(envelope, height, peer)
+        if response is None:
+            return None
+        key = self._response_key + response.operator_key
+        return Persist(key, height.to_bytes(_HEIGHT_SIZE, "big") + peer + envelope, durable=True)
+
+    def keep_sighting(self, operator_key: bytes, ip: bytes, fast: bool) -> Persist:
+        """Take the outcome of a dial-back."""
+        if fast:
+            self._fast.add(operator_key)
+        self.builder.record_probe(operator_key, ip=ip, fast=fast)
+        return Persist(self._key(SIGHTING) + operator_key, bytes((fast,)) + ip)
+
+    def keep_observation(self, observation: Observation, envelope: bytes) -> Persist:
+        """Take a judge's first observation, its signature checked."""
+        judge = observation.signer
+        if judge in self.observations:
+            raise StaleMessage("a judge observes once")
+        self.observations[judge] = envelope
+        self._named[judge] = tuple(
+            Hash32(seen.response_hash) for seen in observation.sightings if seen.response_hash
+        )
+        return Persist(self._key(OBSERVATION) + judge, envelope, durable=True)
+
+    def keep_fetched(self, envelope: bytes) -> None:
+        """Take a response that some observation names, whatever it is worth."""
+        named = response_hash(envelope)
+        if len(self._fetched) < FETCHED_MAX and any(named in hashes for hashes in self._named.values()):
+            self._fetched[named] = envelope
+
+    def update(self, answers: AnswerKey) -> None:
+        """Go on with other registrations."""
+        self.answers = answers
+        self.builder.update(answers)
+
+    # What is asked of it.
+
+    def missing(self, judge: OperatorKey) -> list[Hash32]:
+        """Return the responses that a judge's observation names and that we lack."""
+        held = self._responses()
+        return [named for named in self._named.get(judge, ()) if named not in held]
+
+    def envelopes_of(self, hashes: Sequence[bytes]) -> Iterator[bytes]:
+        """Yield those of the named responses that we hold."""
+        held = self._responses()
+        return (held[Hash32(named)] for named in hashes if named in held)
+
+    def complete(self, electorate: Electorate) -> tuple[list[bytes], list[bytes]] | None:
+        """Return (observations by judge, responses by hash) of a FINAL set of voters, or None."""
+        held = self._responses()
+        whole = [
+            judge
+            for judge in sorted(self.observations)
+            if judge in electorate and all(named in held for named in self._named[judge])
+        ]
+        if not electorate.is_final(whole):
+            return None
+        named = sorted({hash_ for judge in whole for hash_ in self._named[judge]})
+        return [self.observations[judge] for judge in whole], [held[hash_] for hash_ in named]
+
+    def may_probe(self, operator_key: OperatorKey) -> bool:
+        """Whether another dial-back to an operator is worth its cost; counts the attempt."""
+        tried = self.attempts.get(operator_key, 0)
+        if tried >= PROBE_ATTEMPTS_MAX or operator_key in self._fast:
+            return False
+        self.attempts[operator_key] = tried + 1
+        return True
+
+    # The record.
+
+    def restore(self, records: Records) -> None:
+        """Take back what the record holds."""
+        for _, value in records.iterate(self._key(RESPONSE)):
+            height = int.from_bytes(value[:_HEIGHT_SIZE], "big")
+            peer, envelope = value[_HEIGHT_SIZE : _HEIGHT_SIZE + _KEY_SIZE], value[_HEIGHT_SIZE + _KEY_SIZE :]
+            with suppress(ProtocolError):  # a flawed one was kept as such, and is again
+                self.builder.record_response(envelope, height, peer)
+        prefix = self._key(SIGHTING)
+        for key, value in records.iterate(prefix):
+            self.keep_sighting(key[len(prefix) :], value[1:], bool(value[0]))
+        for _, envelope in records.iterate(self._key(OBSERVATION)):
+            self.keep_observation(check_observation(envelope, self._network), envelope)
+
+    def forget(self, records: Records) -> list[Effect]:
+        """Drop the record: the verdict block holds what matters of it."""
+        families = (RESPONSE, SIGHTING, OBSERVATION)
+        return [Persist(key, None) for family in families for key, _ in records.iterate(self._key(family))]
+
+    def _key(self, family: bytes) -> bytes:
+        return challenge_prefix(family, self.challenge.seq, self.challenge.anchor_hash)
+
+    def _responses(self) -> Mapping[Hash32, bytes]:
+        return {**self._fetched, **self.builder.envelopes()}

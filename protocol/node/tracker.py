@@ -1,0 +1,416 @@
+"""Challenges at one node: answering them, and judging those who answer.
+
+Answers for: this node's own response to every challenge; as a judge, the receipts, dial-backs
+and the one observation of each challenge; and what a verdict block can be made of. Deadlines
+are heights: a challenge opens with its anchor and is observed when the block at `judged_at` connects.
+What the observations mean is `protocol.tracking.verdict`, the verdict block is the `group` machine's.
+Spec: `spec/response.md`, `spec/verdict.md`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from protocol.chain.view import ChainView
+from protocol.codec import encode
+from protocol.crypto import Signer
+from protocol.errors import NotAMember, ProtocolError, StaleMessage
+from protocol.genesis import Genesis, network_id
+from protocol.group.quorum import Electorate
+from protocol.node.effects import Announce, Effect, Incoming, Persist, Probe, ProbeResult, Publish, Send
+from protocol.node.messages import RESPONSES_MAX, Responses, ResponsesRequest, pack_plain, pack_signed
+from protocol.node.open_challenge import OpenChallenge
+from protocol.node.records import RECEIPT, Records, challenge_prefix
+from protocol.tracking.answer_key import AnswerKey
+from protocol.tracking.challenge import Challenge, derive_challenge, dial_back_digest
+from protocol.tracking.observation import Observation, check_observation
+from protocol.tracking.registration import Registration
+from protocol.tracking.response import (
+    ProbeRequest,
+    Receipt,
+    build_probe,
+    build_probe_reply,
+    build_receipt,
+    build_response,
+    check_probe,
+    check_probe_reply,
+    check_receipt,
+    decode_response,
+)
+from protocol.units import Hash32, OperatorKey
+
+OPEN_MAX = 8
+"""Challenges held at once: the one that is open, those that wait for their verdict, other branches."""
+PROBES_ANSWERED_MAX = 8
+"""Dial-backs of one judge answered in one challenge."""
+
+
+class GroupView(Protocol):
+    """What the data chain says to judges and operators."""
+
+    @property
+    def electorate(self) -> Electorate:
+        """The voters that certify the next block."""
+
+    def registrations(self, anchor_height: int) -> Mapping[OperatorKey, Registration]:
+        """The registrations in force at an anchor."""
+
+    def is_judged(self, seq: int, anchor_hash: bytes) -> bool:
+        """Whether a challenge has its verdict block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a verdict block can be made of: a FINAL set of observations and the responses they name."""
+
+    challenge: Challenge
+    observations: tuple[bytes, ...]
+    responses: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialled:
+    open_challenge: OpenChallenge
+    operator_key: OperatorKey
+    request: ProbeRequest
+
+
+class Tracker:
+    """The machine of challenges at one node."""
+
+    def __init__(
+        self, genesis: Genesis, signer: Signer, chain: ChainView, records: Records, topic: str
+    ) -> None:
+        self._genesis = genesis
+        self._parameters = genesis.parameters
+        self._network = network_id(genesis)
+        self._signer = signer
+        self._chain = chain
+        self._records = records
+        self._topic = topic
+        self._open: dict[tuple[int, bytes], OpenChallenge] = {}
+        self._newest: OpenChallenge | None = None
+        self._tip = 0
+        self._dialled: dict[int, _Dialled] = {}
+        self._token = 0
+        self._answered: dict[tuple[bytes, int], int] = {}
+        self.is_judge = False
+
+    # Heights.
+
+    def restore(self, view: GroupView) -> list[Effect]:
+        """Take up the challenges that are not judged yet, as the record holds them."""
+        tip = self._chain.tip()[0]
+        effects: list[Effect] = []
+        every = self._parameters.challenge_every
+        for seq in range(max(0, tip // every - OPEN_MAX), tip // every + 1):
+            effects += self._open_challenge(seq, view)
+        for opened in self._open.values():
+            opened.restore(self._records)
+        self._tip = tip
+        return effects
+
+    def connect(self, height: int, view: GroupView) -> list[Effect]:
+        """A block connected: open, observe, answer again what is due."""
+        self._tip = height
+        effects: list[Effect] = []
+        if height % self._parameters.challenge_every == 0:
+            effects += self._open_challenge(height // self._parameters.challenge_every, view)
+        for opened in self._current():
+            if height < opened.challenge.closes:
+                effects += self._dial_again(opened)
+            elif height >= opened.challenge.judged_at:
+                effects += self._observe(opened, view)
+        return effects
+
+    def disconnect(self, height: int, block_hash: bytes) -> list[Effect]:
+        """A block left the chain: its challenge, if it was an anchor, is void unless it comes back."""
+        self._tip = max(0, height - 1)
+        seq = height // self._parameters.challenge_every
+        if (seq, block_hash) not in self._open:
+            return []
+        self._newest = None
+        return [Announce("challenge.void", {"seq": seq, "anchor": block_hash.hex()})]
+
+    def _open_challenge(self, seq: int, view: GroupView) -> list[Effect]:
+        anchor = seq * self._parameters.challenge_every
+        if anchor < self._genesis.first_challenge_height or self._chain.block_hash(anchor) is None:
+            return []
+        challenge = derive_challenge(seq, self._chain, self._parameters)
+        self.is_judge = self._signer.operator_key in view.electorate
+        if view.is_judged(seq, challenge.anchor_hash):
+            return []
+        key = (seq, challenge.anchor_hash)
+        opened = self._open.get(key)
+        if opened is None:
+            answers = AnswerKey(challenge, view.registrations(anchor), self._chain, self._parameters)
+            opened = self._open[key] = OpenChallenge(self._network, answers)
+            while len(self._open) > OPEN_MAX:
+                del self._open[next(iter(self._open))]
+        self._newest = opened
+        news = {"seq": seq, "height": anchor, "anchor": challenge.anchor_hash.hex()}
+        return [Announce("challenge.opened", news), *self._respond(opened, view)]
+
+    def _current(self) -> Iterator[OpenChallenge]:
+        """Yield the open challenges whose anchors are on the chain."""
+        for opened in tuple(self._open.values()):
+            challenge = opened.challenge
+            if self._chain.block_hash(challenge.anchor_height) == challenge.anchor_hash:
+                yield opened
+
+    # As an operator.
+
+    def _respond(self, opened: OpenChallenge, view: GroupView) -> list[Effect]:
+        """Answer for ourselves, to the judges directly and on the group's topic."""
+        me = self._signer.operator_key
+        registration = opened.answers.registrations.get(me)
+        if registration is None or self._chain.tip()[0] >= opened.challenge.closes:
+            return []
+        answer = opened.answers.answer(me)
+        opened.own_response = build_response(
+            self._signer,
+            self._network,
+            opened.challenge,
+            registration,
+            answer,
+            registration.ip,
+            registration.port,
+        )
+        packed = pack_signed(opened.own_response)
+        effects: list[Effect] = []
+        if self.is_judge:
+            self._keep(opened, opened.own_response, me, effects)
+        judges = [key for key in view.electorate.keys() if key != me]
+        effects += [Send(judge, packed) for judge in judges]
+        return [*effects, Publish(self._topic, packed)]
+
+    def on_receipt(self, receipt: Receipt, envelope: bytes) -> list[Effect]:
+        """Keep a judge's receipt for one of our own responses."""
+        opened = self._open.get((receipt.seq, receipt.anchor_hash))
+        if opened is None or receipt.operator_key != self._signer.operator_key:
+            raise StaleMessage("a receipt for nothing that we sent")
+        check_receipt(envelope, self._network)
+        key = challenge_prefix(RECEIPT, receipt.seq, receipt.anchor_hash) + receipt.judge
+        if self._records.get(key) is not None:
+            return []
+        return [Persist(key, envelope), Announce("receipt", {"seq": receipt.seq, "height": receipt.height})]
+
+    def answer_probe(self, peer: OperatorKey, data: bytes) -> bytes:
+        """Return the signed reply to a judge's dial-back; raises `ProtocolError`."""
+        if self._newest is None:
+            raise StaleMessage("no challenge is open")
+        challenge = self._newest.challenge
+        count = self._answered.get((peer, challenge.seq), 0)
+        if count >= PROBES_ANSWERED_MAX:
+            raise StaleMessage(f"{count} dial-backs in one challenge are enough")
+        request = check_probe(data, self._network, challenge)
+        self._answered = {key: n for key, n in self._answered.items() if key[1] == challenge.seq}
+        self._answered[(peer, challenge.seq)] = count + 1
+        me = self._signer.operator_key
+        digest = dial_back_digest(challenge, me, request.nonce, self._chain, self._parameters)
+        return build_probe_reply(self._signer, request, digest)
+
+    # As a judge.
+
+    def on_response(self, envelope: bytes, incoming: Incoming, effects: list[Effect]) -> None:
+        """Take a response: keep it if it is better than what we hold, and give a receipt if asked directly."""
+        opened = self._target(envelope)
+        if not self.is_judge:
+            return
+        self._keep(opened, envelope, incoming.peer, effects)
+        if not incoming.topic:
+            effects += self._receipt(opened, incoming.peer)
+
+    def _target(self, envelope: bytes) -> OpenChallenge:
+        """Return the challenge that a response means; one that means none is seen as of the newest."""
+        if self._newest is None:
+            raise StaleMessage("no challenge is open")
+        if len(self._open) == 1:
+            return self._newest
+        response = decode_response(envelope[64:])
+        return self._open.get((response.seq, response.anchor_hash), self._newest)
+
+    def _keep(self, opened: OpenChallenge, envelope: bytes, peer: bytes, effects: list[Effect]) -> None:
+        kept = opened.keep_response(envelope, self._tip, peer)
+        if kept is not None:
+            effects.append(kept)
+            operator_key = OperatorKey(kept.key[-32:])
+            if operator_key != self._signer.operator_key:
+                effects += self._dial(opened, operator_key)
+
+    def _receipt(self, opened: OpenChallenge, peer: OperatorKey) -> list[Effect]:
+        """Tell an operator what we hold of it, so that nobody can say later that nothing came."""
+        held = opened.builder.held(peer)
+        if held is None:
+            return []
+        receipt = build_receipt(
+            self._signer, self._network, opened.challenge, peer, held.envelope, held.height
+        )
+        return [Send(peer, pack_signed(receipt))]
+
+    def _dial(self, opened: OpenChallenge, operator_key: OperatorKey) -> list[Effect]:
+        """Dial an operator back where its response says it listens."""
+        held = opened.builder.held(operator_key)
+        if held is None or not opened.may_probe(operator_key):
+            return []
+        self._token += 1
+        place = opened.challenge.anchor_hash + operator_key + opened.attempts[operator_key].to_bytes(4, "big")
+        request = build_probe(self._network, opened.challenge, self._signer.derive(b"dial-back", place))
+        self._dialled[self._token] = _Dialled(opened, operator_key, request)
+        response = held.response
+        return [
+            Probe(
+                self._token,
+                operator_key,
+                response.ip,
+                response.port,
+                encode(request),
+                self._parameters.dial_back_seconds,
+            )
+        ]
+
+    def _dial_again(self, opened: OpenChallenge) -> list[Effect]:
+        """Dial back those who were not reached yet: one failure is no proof."""
+        if not self.is_judge:
+            return []
+        under_way = {dialled.operator_key for dialled in self._dialled.values()}
+        effects: list[Effect] = []
+        for operator_key in sorted(opened.attempts):
+            if operator_key not in under_way:
+                effects += self._dial(opened, operator_key)
+        return effects
+
+    def probed(self, result: ProbeResult) -> list[Effect]:
+        """A dial-back ended: note who was reached where, and whether the chain was at hand."""
+        dialled = self._dialled.pop(result.token, None)
+        if dialled is None or not result.ip:
+            return []
+        opened, key = dialled.open_challenge, dialled.operator_key
+        fast = result.fast and self._is_right_reply(dialled, result.reply)
+        return [opened.keep_sighting(key, result.ip, fast)]
+
+    def _is_right_reply(self, dialled: _Dialled, envelope: bytes) -> bool:
+        challenge, key = dialled.open_challenge.challenge, dialled.operator_key
+        try:
+            reply = check_probe_reply(envelope, dialled.request, key)
+            digest = dial_back_digest(challenge, key, reply.nonce, self._chain, self._parameters)
+        except ProtocolError:
+            return False
+        return reply.digest == digest
+
+    def _observe(self, opened: OpenChallenge, view: GroupView) -> list[Effect]:
+        """Say once what we saw; a judge that was away says that it saw nothing."""
+        me = self._signer.operator_key
+        if not self.is_judge or me not in view.electorate or me in opened.observations:
+            return []
+        observation = opened.builder.build(me)
+        envelope = self._signer.sign(encode(observation))
+        kept = opened.keep_observation(observation, envelope)
+        return [kept, Publish(self._topic, pack_signed(envelope))]
+
+    def on_observation(
+        self, observation: Observation, envelope: bytes, view: GroupView
+    ) -> list[Effect]:
+        """Take what another judge saw, and ask it for the responses that we lack."""
+        opened = self._open.get((observation.seq, observation.anchor_hash))
+        if opened is None or observation.signer in opened.observations:
+            raise StaleMessage(f"an observation of challenge {observation.seq}")
+        if observation.signer not in view.electorate:
+            raise NotAMember(f"{observation.signer.hex()[:16]} is no judge")
+        check_observation(envelope, self._network)
+        effects: list[Effect] = [opened.keep_observation(observation, envelope)]
+        return effects + self._ask(opened, observation.signer)
+
+    def _ask(self, opened: OpenChallenge, judge: OperatorKey) -> list[Effect]:
+        missing = opened.missing(judge)
+        if not missing:
+            return []
+        request = ResponsesRequest(
+            network=self._network,
+            seq=opened.challenge.seq,
+            anchor_hash=opened.challenge.anchor_hash,
+            hashes=tuple(missing[:RESPONSES_MAX]),
+        )
+        return [Send(judge, pack_plain(request))]
+
+    def on_responses_request(self, request: ResponsesRequest, peer: OperatorKey) -> list[Effect]:
+        """Hand over responses that an observation names."""
+        opened = self._open.get((request.seq, request.anchor_hash))
+        envelopes = tuple(opened.envelopes_of(request.hashes)) if opened else ()
+        if not envelopes:
+            return []
+        answer = Responses(
+            network=self._network, seq=request.seq, anchor_hash=request.anchor_hash, envelopes=envelopes
+        )
+        return [Send(peer, pack_plain(answer))]
+
+    def on_responses(self, responses: Responses) -> list[Effect]:
+        """Take responses that we asked for."""
+        opened = self._open.get((responses.seq, responses.anchor_hash))
+        if opened is not None:
+            for envelope in responses.envelopes:
+                opened.keep_fetched(envelope)
+        return []
+
+    def repeat(self) -> list[Effect]:
+        """Say again what others may have missed, while it still matters."""
+        effects: list[Effect] = []
+        me = self._signer.operator_key
+        for opened in self._current():
+            if opened.own_response and self._tip < opened.challenge.closes:
+                effects.append(Publish(self._topic, pack_signed(opened.own_response)))
+            if me in opened.observations:
+                effects.append(Publish(self._topic, pack_signed(opened.observations[me])))
+            for judge in opened.observations:
+                effects += self._ask(opened, judge)
+        return effects
+
+    # Verdicts.
+
+    def judged(self, view: GroupView, now: int) -> Judged | None:
+        """Return what the verdict block of the first challenge that is due can be made of, or None.
+
+        It waits a round for the judges that are still missing, then a FINAL set is enough.
+        """
+        for opened in self._current():
+            if self._tip < opened.challenge.judged_at:
+                continue
+            complete = opened.complete(view.electorate)
+            if complete is None:
+                continue
+            if opened.ready_since is None:
+                opened.ready_since = now
+            everybody = len(complete[0]) == len(view.electorate)
+            if everybody or now >= opened.ready_since + self._parameters.round_milliseconds:
+                return Judged(opened.challenge, tuple(complete[0]), tuple(complete[1]))
+        return None
+
+    def on_verdicts(self, seq: int, anchor_hash: bytes) -> list[Effect]:
+        """A verdict block was certified: what it was made of is no longer needed."""
+        opened = self._open.pop((seq, anchor_hash), None)
+        if opened is None:
+            return []
+        self._newest = max(self._open.values(), key=lambda o: o.challenge.seq, default=None)
+        return opened.forget(self._records)
+
+    def on_registrations(self, stamp_height: int, view: GroupView) -> list[Effect]:
+        """Registrations were certified: those stamped at or below an open anchor count there."""
+        effects: list[Effect] = []
+        for opened in self._current():
+            challenge = opened.challenge
+            if stamp_height <= challenge.anchor_height:
+                registrations = view.registrations(challenge.anchor_height)
+                opened.update(AnswerKey(challenge, registrations, self._chain, self._parameters))
+                if not opened.own_response:
+                    effects += self._respond(opened, view)
+        return effects
+
+    def open_challenges(self) -> tuple[OpenChallenge, ...]:
+        """Return the challenges that wait for their verdict, oldest first."""
+        return tuple(self._current())
+
+    def receipts(self, seq: int, anchor_hash: bytes) -> dict[Hash32, bytes]:
+        """Return the receipts that we hold for our response to a challenge, by judge."""
+        prefix = challenge_prefix(RECEIPT, seq, anchor_hash)
+        return {Hash32(key[len(prefix) :]): value for key, value in self._records.iterate(prefix)}
+

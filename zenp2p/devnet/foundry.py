@@ -1,0 +1,257 @@
+"""Founds a local network: keys, genesis file, and one data directory for each node.
+
+Answers for: everything that has to stand on disk before the daemons start. Founding
+members are registered by the genesis file; everybody else gets a registration that its
+own daemon hands in over the network. Starting and watching is `launcher`'s business.
+Spec: `spec/devnet.md`.
+"""
+
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from protocol.chain import rules as chain_rules
+from protocol.chain.address import encode_address, pay_to_script_hash
+from protocol.chain.script import multisig_script
+from protocol.codec import replace
+from protocol.crypto import Signer, secp256k1_public_key
+from protocol.genesis import (
+    Baton,
+    ChainStart,
+    Genesis,
+    GenesisMember,
+    Treasury,
+    encode_genesis,
+    founding_id,
+    network_id,
+)
+from protocol.parameters import DEVNET
+from protocol.tracking.registration import build_registration
+from protocol.units import COIN
+from zenp2p.chain.embedded.definition import genesis_block
+from zenp2p.chain.embedded.wallet import WalletKey
+from zenp2p.data_directory import DataDirectory
+from zenp2p.durable_file import write_durably
+from zenp2p.identity import new_secret, write_secret
+from zenp2p.vote_file import VoteFile
+
+FIRST_CHALLENGE_HEIGHT = 24
+CARRIED = 7
+"""Zatoshi carried into the first list: 24 rewards divide evenly by 12 responses, and a rest must be seen."""
+MINING_BITS = 0x1F0F_FFFF
+"""About 4,096 hashes a block."""
+TREASURY_FUNDS = 100 * COIN
+TREASURY_SHARE = 100
+"""Thousandths of each subsidy: the nodes' 35, and what fees take."""
+TREASURY_KEYS = 5
+TREASURY_REQUIRED = 2
+PAYMASTERS = 3
+"""How many of the treasury's keys the launcher's paymasters hold."""
+MEMBER_AGE = 4
+STANDBY_BLOCK_TIMES = 5
+"""Silent block times after which the second miner takes over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One place in the network: what its node is, where it listens, what its stake holds."""
+
+    name: str
+    role: str
+    ip: str
+    founding: bool
+    stake: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundedNode:
+    """One node as founded."""
+
+    post: Post
+    directory: DataDirectory
+    operator_key: bytes
+    stake_address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundedNetwork:
+    """Everything that the launcher needs of a network."""
+
+    folder: Path
+    genesis: Genesis
+    network_id: bytes
+    genesis_file: Path
+    nodes: tuple[FoundedNode, ...]
+    paymaster_keys: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    operator_seed: bytes
+    stake: WalletKey
+    node: WalletKey
+    port: int
+
+
+def standard_posts() -> tuple[Post, ...]:
+    """Return the eight nodes of the standard devnet."""
+    stake = DEVNET.stake
+    honest = [Post(f"honest-{n}", "honest", f"127.0.0.{10 + n}", True, stake) for n in range(1, 5)]
+    return (
+        *honest,
+        Post("dead", "dead", "127.0.0.15", False, stake),
+        Post("lazy", "lazy", "127.0.0.16", False, stake),
+        Post("understaked", "understaked", "127.0.0.17", False, stake - 1),
+        Post("duplicate", "duplicate", honest[2].ip, False, stake),
+    )
+
+
+def found_network(folder: Path, posts: Sequence[Post], start_delay: int) -> FoundedNetwork:
+    """Make a network below a new `folder`; its chain begins `start_delay` seconds from now."""
+    folder.mkdir(parents=True, mode=0o700)
+    ports = free_ports([post.ip for post in posts])
+    keys = [
+        _Keys(new_secret(), WalletKey(new_secret()), WalletKey(new_secret()), port) for port in ports
+    ]
+    treasury_secrets = [new_secret() for _ in range(TREASURY_KEYS)]
+    genesis = _genesis(posts, keys, treasury_secrets, int(time.time()) + start_delay)
+    genesis_file = folder / "genesis"
+    write_durably(genesis_file, encode_genesis(genesis), overwrite=False)
+    paymasters = _write_paymasters(folder / "paymasters", treasury_secrets)
+    nodes = tuple(
+        _write_node(folder, genesis, post, own, posts, keys) for post, own in zip(posts, keys, strict=True)
+    )
+    return FoundedNetwork(folder, genesis, network_id(genesis), genesis_file, nodes, paymasters)
+
+
+def free_ports(addresses: Sequence[str]) -> list[int]:
+    """Return a port for each address that is free now, no two alike."""
+    sockets = [socket.socket(socket.AF_INET) for _ in addresses]
+    try:
+        for one, address in zip(sockets, addresses, strict=True):
+            one.bind((address, 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def _genesis(
+    posts: Sequence[Post], keys: Sequence[_Keys], treasury_secrets: Sequence[bytes], start_time: int
+) -> Genesis:
+    rules = chain_rules.DEVNET
+    public_keys = tuple(secp256k1_public_key(secret) for secret in treasury_secrets)
+    treasury = pay_to_script_hash(multisig_script(TREASURY_REQUIRED, public_keys))
+    stakes = [(own.stake.address, post.stake) for post, own in zip(posts, keys, strict=True)]
+    start = ChainStart(
+        time=start_time,
+        bits=MINING_BITS,
+        minimum_spacing=DEVNET.block_seconds,
+        treasury_share=TREASURY_SHARE,
+        allocations=((treasury, TREASURY_FUNDS), *stakes),
+    )
+    founders = [own for post, own in zip(posts, keys, strict=True) if post.founding]
+    members = (
+        GenesisMember(operator_key=Signer(own.operator_seed).operator_key, age=MEMBER_AGE, registration=b"")
+        for own in founders
+    )
+    genesis = Genesis(
+        name="devnet",
+        parameters=DEVNET,
+        chain=rules,
+        start=start,
+        treasury=Treasury(required=TREASURY_REQUIRED, public_keys=public_keys),
+        baton=Baton(txid=genesis_block(rules, start).transactions[0].txid, index=0),
+        first_challenge_height=FIRST_CHALLENGE_HEIGHT,
+        carried=CARRIED,
+        members=tuple(sorted(members, key=lambda member: member.operator_key)),
+    )
+    return _with_registrations(genesis, posts, keys)
+
+
+def _with_registrations(genesis: Genesis, posts: Sequence[Post], keys: Sequence[_Keys]) -> Genesis:
+    """Return the genesis with its founders' registrations, signed under the founding id."""
+    founding = founding_id(genesis)
+    envelopes: dict[bytes, bytes] = {}
+    for post, own in zip(posts, keys, strict=True):
+        if post.founding:
+            signer = Signer(own.operator_seed)
+            envelopes[signer.operator_key] = _registration(founding, genesis, post, own)
+    members = (replace(member, registration=envelopes[member.operator_key]) for member in genesis.members)
+    return replace(genesis, members=tuple(members))
+
+
+def _registration(network: bytes, genesis: Genesis, post: Post, own: _Keys) -> bytes:
+    """Return a registration envelope with the stake owner's proof."""
+    return build_registration(
+        Signer(own.operator_seed),
+        lambda text: own.stake.sign_message(text, genesis.chain.message_magic),
+        network=network,
+        stake_address=own.stake.address,
+        stake_sequence=0,
+        node_address=own.node.address,
+        ip=socket.inet_aton(post.ip),
+        port=own.port,
+    )
+
+
+def _write_paymasters(folder: Path, secrets: Sequence[bytes]) -> tuple[Path, ...]:
+    """Write the key files of the paymasters; the other treasury keys are not kept."""
+    folder.mkdir(mode=0o700)
+    paths = tuple(folder / f"paymaster-{number}.key" for number in range(1, PAYMASTERS + 1))
+    for path, secret in zip(paths, secrets, strict=False):
+        write_secret(path, secret)
+    return paths
+
+
+def _write_node(
+    folder: Path,
+    genesis: Genesis,
+    post: Post,
+    own: _Keys,
+    posts: Sequence[Post],
+    keys: Sequence[_Keys],
+) -> FoundedNode:
+    """Write one node's data directory."""
+    directory = DataDirectory(folder / post.name)
+    directory.create()
+    write_secret(directory.operator_seed, own.operator_seed)
+    write_durably(directory.genesis, encode_genesis(genesis), overwrite=False)
+    VoteFile.create(directory.votes).close()
+    if not post.founding:
+        envelope = _registration(network_id(genesis), genesis, post, own)
+        write_durably(directory.registration, envelope, overwrite=False)
+    peers = [
+        f"{Signer(other.operator_seed).operator_key.hex()}@{place.ip}:{other.port}"
+        for place, other in zip(posts, keys, strict=True)
+        if place.founding and other is not own
+    ]
+    stake_address = encode_address(own.stake.address, genesis.chain.prefixes)
+    node_address = encode_address(own.node.address, genesis.chain.prefixes)
+    config = _config(post, own.port, peers, node_address, posts.index(post))
+    write_durably(directory.config, config.encode(), overwrite=False)
+    operator_key = Signer(own.operator_seed).operator_key
+    return FoundedNode(post, directory, operator_key, stake_address, own.port)
+
+
+def _config(post: Post, port: int, peers: Sequence[str], miner_address: str, number: int) -> str:
+    """Return the TOML of one node: the first two mine, the second only when the first is silent."""
+    lines = [
+        'data_dir = "."',
+        "[network]",
+        f'ip = "{post.ip}"',
+        f"port = {port}",
+        f"peers = [{', '.join(f'{peer!r}' for peer in peers)}]",
+        "[rpc]",
+        "port = 0",
+        "[log]",
+        'file = "zenp2pd.log"',
+        "[chain]",
+        f"mine = {'true' if number < 2 else 'false'}",
+        f"mine_after_silence = {STANDBY_BLOCK_TIMES if number else 0}",
+        f'miner_address = "{miner_address}"',
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,154 @@
+"""The shell round the node machine: hands inputs in, carries effects out in order.
+
+Answers for the one contract that money hangs on: the vote file is fsynced, then the
+write batch, and only then does a message leave (`spec/node.md`). One input is taken
+at a time, so the machine never sees two at once. What the machine decides is left to
+`protocol.node`; connections to `zenp2p.network`; the chain to `zenp2p.chain`.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import trio
+
+from protocol.codec import encode
+from protocol.node.effects import (
+    Announce,
+    Effect,
+    Incoming,
+    Learn,
+    Persist,
+    Probe,
+    ProbeResult,
+    Publish,
+    Punish,
+    RecordVote,
+    Send,
+)
+from protocol.node.machine import Node
+from protocol.units import OperatorKey
+from zenp2p.ports import Endpoint, Network, Received, Store, TransportError
+
+log = logging.getLogger(__name__)
+
+SENDS_AT_ONCE_MAX = 64
+"""Direct messages and probes under way at once; further ones wait their turn."""
+SENDS_WAITING_MAX = 4_096
+"""Direct messages waiting at most; beyond it a message is dropped (everything can be asked for again)."""
+SEND_SECONDS_MAX = 10
+"""A direct message that is not handed over by then is given up."""
+PROBE_PROTOCOL = "probe"
+SLACK_SECONDS = 2
+"""Beyond the dial-back deadline: time to dial. The answer itself is timed by the deadline."""
+
+
+class VoteFile(Protocol):
+    """Where votes are recorded before they are sent."""
+
+    def append(self, records: Sequence[tuple[bytes, bytes]]) -> None:
+        """Append (slot, hash) records and wait for the disk."""
+
+
+class Driver:
+    """Runs one `Node` over real ports."""
+
+    def __init__(
+        self,
+        node: Node,
+        store: Store,
+        vote_file: VoteFile,
+        network: Network,
+        nursery: trio.Nursery,
+        announce: Callable[[Announce], None],
+        punish: Callable[[OperatorKey, str], None],
+    ) -> None:
+        self.node = node
+        self._store = store
+        self._vote_file = vote_file
+        self._network = network
+        self._nursery = nursery
+        self._announce = announce
+        self._punish = punish
+        self._turn = trio.Lock()
+        self._sends = trio.CapacityLimiter(SENDS_AT_ONCE_MAX)
+        self._waiting = 0
+        self.dropped = 0
+
+    async def step(self, act: Callable[[Node], list[Effect]]) -> None:
+        """Let the machine take one input, then carry its effects out."""
+        async with self._turn:
+            effects = act(self.node)
+            if effects:
+                await self._record(effects)
+                await self._release(effects)
+
+    async def receive(self, batch: Sequence[Received]) -> None:
+        """Hand a batch of messages in."""
+        incoming = [Incoming(item.peer, item.ip, item.topic, item.data) for item in batch]
+        await self.step(lambda node: node.receive(incoming))
+
+    async def _record(self, effects: Sequence[Effect]) -> None:
+        """Make everything durable that must be so before a message leaves."""
+        votes = [(encode(e.slot), e.content_hash) for e in effects if isinstance(e, RecordVote)]
+        writes = [(e.key, e.value) for e in effects if isinstance(e, Persist)]
+        durable = any(e.durable for e in effects if isinstance(e, Persist))
+        if votes:
+            await trio.to_thread.run_sync(self._vote_file.append, votes)
+        if writes and durable:
+            await trio.to_thread.run_sync(lambda: self._store.write(writes, sync=True))
+        elif writes:
+            self._store.write(writes, sync=False)
+
+    async def _release(self, effects: Sequence[Effect]) -> None:
+        """Send, publish, probe and announce, in the order given."""
+        for effect in effects:
+            match effect:
+                case Publish():
+                    await self._network.publish(effect.topic, effect.data)
+                case Send():
+                    self._start(self._send, effect)
+                case Probe():
+                    self._nursery.start_soon(self._probe, effect)
+                case Learn():
+                    self._network.learn(effect.peer, Endpoint(effect.ip, effect.port))
+                case Punish():
+                    self._punish(effect.peer, effect.reason)
+                case Announce():
+                    self._announce(effect)
+
+    def _start(self, task: Callable[[Send], "trio.abc.Awaitable[None]"], effect: Send) -> None:
+        if self._waiting >= SENDS_WAITING_MAX:
+            self.dropped += 1
+            return
+        self._waiting += 1
+        self._nursery.start_soon(task, effect)
+
+    async def _send(self, effect: Send) -> None:
+        try:
+            async with self._sends:
+                with trio.fail_after(SEND_SECONDS_MAX):
+                    await self._network.send(effect.peer, effect.data)
+        except (TransportError, trio.TooSlowError) as error:
+            log.debug("not sent", extra={"peer": effect.peer.hex(), "error": str(error)})
+        finally:
+            self._waiting -= 1
+
+    async def _probe(self, effect: Probe) -> None:
+        """Dial back, then hand the outcome in; a failed dial is an outcome too."""
+        ip = reply = b""
+        fast = False
+        try:
+            async with self._sends:
+                started = trio.current_time()
+                ip, reply = await self._network.probe(
+                    effect.peer,
+                    Endpoint(effect.ip, effect.port),
+                    PROBE_PROTOCOL,
+                    effect.data,
+                    effect.deadline_seconds + SLACK_SECONDS,
+                )
+                fast = trio.current_time() - started <= effect.deadline_seconds
+        except TransportError as error:
+            log.debug("not reached", extra={"peer": effect.peer.hex(), "error": str(error)})
+        await self.step(lambda node: node.probed(ProbeResult(effect.token, ip, reply, fast)))
