@@ -122,7 +122,7 @@ def ecdsa_verify_second(digest: bytes, signature: bytes, public_key: bytes) -> b
     try:
         key = ecdsa.VerifyingKey.from_string(public_key, curve=ecdsa.SECP256k1)
         return bool(key.verify_digest(signature, digest, sigdecode=sigdecode_der))
-    except (ecdsa.BadSignatureError, ecdsa.der.UnexpectedDER, ecdsa.MalformedPointError, AssertionError):
+    except (ecdsa.BadSignatureError, ecdsa.MalformedPointError):
         return False
 
 
@@ -138,8 +138,6 @@ def ecdsa_recover(digest: bytes, signature: bytes) -> tuple[bytes, bytes]:
     """
     try:
         key = coincurve.PublicKey.from_signature_and_message(signature, digest, hasher=None)
-    except Exception as error:
-        if type(error) not in (ValueError, Exception):  # coincurve raises a bare Exception here
-            raise
+    except ValueError:
         raise InvalidSignature("no public key can be recovered") from None
     return key.format(), key.format(compressed=False)

@@ -1,7 +1,7 @@
-"""What `protocol` must not contain besides imports: floats, ambient builtins, unordered iteration.
+"""What `protocol` must not contain besides imports: floats, ambient builtins, handlers of every error.
 
 Two nodes that compute a rule must get the same bytes. A float rounds, `hash()` is
-salted per process, and a set's order follows the hash.
+salted per process (the order of sets has a check of its own, `ordering`).
 """
 
 import ast
@@ -14,9 +14,6 @@ AMBIENT = frozenset(
     {"hash", "id", "open", "print", "input", "eval", "exec", "compile", "breakpoint", "globals", "__import__"}
 )
 """Builtins whose result or effect lies outside the arguments."""
-
-BROAD_HANDLERS = {"protocol.crypto.ecdsa_recover"}
-"""Functions that may catch `Exception`, each because a library raises a bare one there."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -67,15 +64,9 @@ def _bound_in(function: Function | ast.Lambda) -> frozenset[str]:
 
 
 def _broad_handlers(module: Module) -> Iterator[tuple[int, str]]:
-    def visit(node: ast.AST, name: str) -> Iterator[tuple[int, str]]:
-        if isinstance(node, Function | ast.ClassDef):
-            name = f"{name}.{node.name}"
-        if isinstance(node, ast.ExceptHandler) and name not in BROAD_HANDLERS and _is_broad(node):
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ExceptHandler) and _is_broad(node):
             yield node.lineno, "catches every error, our own bugs included"
-        for child in ast.iter_child_nodes(node):
-            yield from visit(child, name)
-
-    yield from visit(module.tree, module.name)
 
 
 def _is_broad(handler: ast.ExceptHandler) -> bool:

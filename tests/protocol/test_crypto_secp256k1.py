@@ -85,7 +85,7 @@ def test_a_flipped_bit_is_refused_by_both(digest: bytes, secret: bytes, data: st
     assert not ecdsa_verify_second(digest, bytes(signature), key)
 
 
-@given(st.binary(max_size=80), st.binary(max_size=70))
+@given(st.binary(max_size=80), st.binary(max_size=70) | SECRETS.map(secp256k1_public_key))
 def test_garbage_is_a_no_and_never_an_error(signature: bytes, key: bytes) -> None:
     assert not ecdsa_verify(bytes(32), signature, key)
     assert not ecdsa_verify_second(bytes(32), signature, key)

@@ -133,6 +133,12 @@ def test_impossible_places_and_lengths_are_refused(index: int, size: int, proof:
         verify_merkle_proof(b"a", index, size, proof, merkle_root([b"a", b"b"]))
 
 
+def test_a_place_has_one_number() -> None:
+    """-1 has the sides of the last leaf in two's complement: it is no other name for it."""
+    with pytest.raises(InvalidProof):
+        verify_merkle_proof(b"b", -1, 2, merkle_proof([b"a", b"b"], 1), merkle_root([b"a", b"b"]))
+
+
 def test_bytes_cannot_move_between_the_siblings() -> None:
     leaves = [b"a", b"b", b"c"]
     first, second = merkle_proof(leaves, 0)
