@@ -24,6 +24,8 @@ class ExitCode(IntEnum):
     """A named file is missing or unreadable."""
     UNAVAILABLE = 69
     """The daemon, a peer or a port is not to be had."""
+    DAEMON_BUG = 70
+    """The daemon met a bug of ours, or answered what no daemon of ours answers."""
     IO_ERROR = 74
     """The disk failed, or the store does not hold what it should."""
     CANNOT_CREATE = 73
@@ -47,6 +49,17 @@ CODE_BY_ERROR = {
     "zenp2p.data_directory.CannotCreate": ExitCode.CANNOT_CREATE,
     "zenp2p.data_directory.MissingFile": ExitCode.NO_INPUT,
     "zenp2p.identity.BadKeyFile": ExitCode.BAD_DATA,
+    "zenp2p.api.client.DaemonUnreachable": ExitCode.UNAVAILABLE,
+    "zenp2p.api.client.AccessDenied": ExitCode.PERMISSION,
+    "zenp2p.api.errors.RpcError": ExitCode.DAEMON_BUG,
+    "zenp2p.api.errors.MethodNotFound": ExitCode.REFUSED,
+    "zenp2p.api.errors.InvalidParams": ExitCode.REFUSED,
+    "zenp2p.api.errors.Refused": ExitCode.REFUSED,
+    "zenp2p.api.errors.NotFound": ExitCode.NO_INPUT,
+    "zenp2p.api.errors.NotReady": ExitCode.TRY_LATER,
+    "zenp2p.api.errors.ReadOnly": ExitCode.IO_ERROR,
+    "zenp2p.api.errors.BadData": ExitCode.BAD_DATA,
+    "zenp2p.api.errors.Unavailable": ExitCode.UNAVAILABLE,
     "builtins.FileExistsError": ExitCode.CANNOT_CREATE,
     "builtins.FileNotFoundError": ExitCode.NO_INPUT,
     "builtins.IsADirectoryError": ExitCode.NO_INPUT,
@@ -58,7 +71,22 @@ CODE_BY_ERROR = {
 
 
 def exit_code(error: BaseException) -> ExitCode:
-    """Return the code of `error`; whatever the table does not know is our own bug."""
+    """Return the code of `error`; whatever the table does not know is our own bug.
+
+    Of several errors in a group (trio raises those) the first decides, unless one is a bug.
+    """
+    codes = [_code(leaf) for leaf in leaves(error)]
+    return ExitCode.BUG if ExitCode.BUG in codes else codes[0]
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """Return the errors in a group, those of groups within it too; an error itself when it is none."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for inner in error.exceptions for leaf in leaves(inner)]
+
+
+def _code(error: BaseException) -> ExitCode:
     for kind in type(error).__mro__:
         code = CODE_BY_ERROR.get(f"{kind.__module__}.{kind.__qualname__}")
         if code is not None:

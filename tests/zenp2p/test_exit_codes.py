@@ -26,8 +26,12 @@ def test_the_most_special_class_decides() -> None:
     assert exit_code(ConnectionRefusedError()) is ExitCode.UNAVAILABLE
 
 
-@pytest.mark.parametrize(
-    "error", [ValueError(), KeyError(), AssertionError(), ExceptionGroup("", [OSError()])]
-)
-def test_unknown_errors_are_our_own_bugs(error: Exception) -> None:
+def test_group_ends_as_its_first_error_unless_one_is_a_bug() -> None:
+    group = ExceptionGroup("", [ExceptionGroup("", [MissingFile("")]), RequestError("")])
+    assert exit_code(group) is ExitCode.NO_INPUT
+    assert exit_code(ExceptionGroup("", [group, ValueError()])) is ExitCode.BUG
+
+
+@pytest.mark.parametrize("error", [ValueError(), KeyError(), AssertionError(), BaseException()])
+def test_unknown_errors_are_our_own_bugs(error: BaseException) -> None:
     assert exit_code(error) is ExitCode.BUG and not is_expected(error)

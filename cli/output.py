@@ -1,0 +1,93 @@
+"""What commands print: one JSON object, or lines for people; and how they end.
+
+Answers for: `--json` is exactly one object on one line, an error is exactly one line
+on standard error, and nothing that a peer sent can drive the user's terminal. Spec:
+`spec/cli.md`.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Mapping
+
+import click
+
+from zenp2p.exit_codes import ExitCode, exit_code, is_expected, leaves
+
+INTERRUPTED = 130
+"""Ctrl-C, by the shells' custom."""
+
+
+def print_json(value: Mapping[str, object]) -> None:
+    """Print one object on one line of ASCII."""
+    click.echo(json.dumps(value, separators=(", ", ": ")))
+
+
+def print_rows(rows: Mapping[str, object]) -> None:
+    """Print `name  value` lines, aligned; values of None are left out."""
+    shown = {name: value for name, value in rows.items() if value is not None}
+    width = max(map(len, shown), default=0)
+    for name, value in shown.items():
+        click.echo(f"{name.ljust(width)}  {printable(str(value))}")
+
+
+def printable(text: str) -> str:
+    """Escape what is not printable: control characters, line ends, direction marks."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def run_command(name: str, command: Callable[[], object]) -> int:
+    """Run a command and return its exit code; every failure becomes one line on standard error."""
+    try:
+        result = command()
+        sys.stdout.flush()
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        _forget_stdout()
+        return ExitCode.OK
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else name
+        return _fail(where, f"{error.format_message()} (see {where} --help)", ExitCode.USAGE)
+    except click.ClickException as error:
+        return _fail(name, error.format_message(), ExitCode(error.exit_code))
+    except Exception as error:  # the outermost edge of the process
+        if is_expected(error):
+            return _fail(name, describe(error), exit_code(error))
+        return _fail(name, f"a bug of ours: {describe(error)}; {_keep_traceback(error)}", ExitCode.BUG)
+    return result if isinstance(result, int) else ExitCode.OK
+
+
+def describe(error: BaseException) -> str:
+    """Return what an error says, in one line."""
+    first = leaves(error)[0]
+    if isinstance(first, OSError) and first.filename is not None:
+        return f"{first.filename}: {first.strerror}"
+    return str(first) if is_expected(first) else f"{type(first).__name__}: {first}"
+
+
+def _fail(name: str, message: str, code: ExitCode) -> int:
+    click.echo(f"{name}: {printable(message)}", err=True)
+    return int(code)
+
+
+def _keep_traceback(error: BaseException) -> str:
+    """Write the traceback to a file of its own and say where it is."""
+    text = "".join(traceback.format_exception(error))
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="zenp2p-", suffix=".log")
+        with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError as problem:
+        return f"its traceback could not be written ({problem.strerror})"
+    return f"the traceback is in {path}"
+
+
+def _forget_stdout() -> None:
+    """Nobody reads us any more: keep Python from complaining at exit."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
