@@ -7,12 +7,11 @@ at a time, so the machine never sees two at once. What the machine decides is le
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import trio
 
-from protocol.codec import encode
 from protocol.node.effects import (
     Announce,
     Effect,
@@ -27,6 +26,7 @@ from protocol.node.effects import (
     Send,
 )
 from protocol.node.machine import Node
+from protocol.node.records import encode_slot
 from protocol.units import OperatorKey
 from zenp2p.ports import Endpoint, Network, Received, Store, TransportError
 
@@ -90,7 +90,7 @@ class Driver:
 
     async def _record(self, effects: Sequence[Effect]) -> None:
         """Make everything durable that must be so before a message leaves."""
-        votes = [(encode(e.slot), e.content_hash) for e in effects if isinstance(e, RecordVote)]
+        votes = [(encode_slot(e.slot), e.content_hash) for e in effects if isinstance(e, RecordVote)]
         writes = [(e.key, e.value) for e in effects if isinstance(e, Persist)]
         durable = any(e.durable for e in effects if isinstance(e, Persist))
         if votes:
@@ -117,7 +117,7 @@ class Driver:
                 case Announce():
                     self._announce(effect)
 
-    def _start(self, task: Callable[[Send], "trio.abc.Awaitable[None]"], effect: Send) -> None:
+    def _start(self, task: Callable[[Send], Awaitable[None]], effect: Send) -> None:
         if self._waiting >= SENDS_WAITING_MAX:
             self.dropped += 1
             return

@@ -42,7 +42,7 @@ class CatchUp:
 
     def tell(self) -> list[Effect]:
         """Say how far we are."""
-        state = self._group.chain_state
+        state = self._group.state
         status = Status(
             network=self._network,
             sender=self._me,
@@ -56,7 +56,7 @@ class CatchUp:
         """Ask the sender for what it has and we lack."""
         effects: list[Effect] = []
         peer = OperatorKey(status.sender)
-        height = self._group.chain_state.height
+        height = self._group.state.height
         if status.data_height > height and now - self._blocks_asked >= REQUEST_MILLISECONDS:
             self._blocks_asked = now
             effects.append(Send(peer, pack_plain(BlocksRequest(network=self._network, first=height + 1))))

@@ -14,6 +14,7 @@ from protocol.group.vote import Slot
 from protocol.units import Hash32, OperatorKey
 
 Scalar = str | int | bool | None
+News = dict[str, Scalar]
 
 
 @dataclass(frozen=True, slots=True)

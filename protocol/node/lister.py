@@ -193,4 +193,3 @@ class Lister:
         self._ballot = self._open()
         self._dirty = True
         return effects
-

@@ -14,11 +14,12 @@ from protocol.codec import MESSAGE_SIZE_MAX, Decoder, Wire
 from protocol.crypto import SIGNATURE_SIZE, Signer
 from protocol.errors import MalformedMessage, ProtocolError, WrongNetwork
 from protocol.genesis import Genesis, network_id
+from protocol.group.data_block import DataBlock, RegisterPayload, VerdictPayload, decode_payload
 from protocol.group.vote import LIST_ELECTORATE, Proposal, Vote
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.catch_up import CatchUp
 from protocol.node.effects import Announce, Effect, Incoming, ProbeResult, Publish, Punish
-from protocol.node.group import GroupMachine
+from protocol.node.group import Candidates, GroupMachine
 from protocol.node.lister import Lister
 from protocol.node.messages import (
     SIGNED,
@@ -26,6 +27,8 @@ from protocol.node.messages import (
     BlocksRequest,
     ListAnswer,
     ListRequest,
+    Responses,
+    ResponsesRequest,
     Status,
     group_topic,
     network_topic,
@@ -41,11 +44,15 @@ from protocol.units import OperatorKey
 
 REPEAT_MILLISECONDS = 2_000
 """How often a node says where it is and repeats what is still waiting."""
+DECIDED_AT_ONCE_MAX = 64
+"""Blocks that one input can lead to (a group of one decides as it proposes); the next input goes on."""
 RESPONSE_HEAD = b"\x9a\xa8response"
 """How the body of every response begins: its array header and tag."""
 
 Statement = Response | Receipt | Observation | Vote | Proposal | Registration
-Message = Status | BlocksRequest | Blocks | ListRequest | ListAnswer | Deregistration
+Message = (
+    Status | BlocksRequest | Blocks | ListRequest | ListAnswer | ResponsesRequest | Responses | Deregistration
+)
 
 _decode_statement: Decoder[Statement] = Decoder(Statement, MESSAGE_SIZE_MAX)
 _decode_message: Decoder[Message] = Decoder(Message, MESSAGE_SIZE_MAX)
@@ -85,6 +92,8 @@ class Node:
             Blocks: self._on_blocks,
             ListRequest: self._on_list_request,
             ListAnswer: self._on_list_answer,
+            ResponsesRequest: self._on_responses_request,
+            Responses: self._on_responses,
             Deregistration: self._on_entry,
         }
 
@@ -94,7 +103,7 @@ class Node:
         """Take up where the records end."""
         self._now = now_ms
         effects = self.group.restore(now_ms) + self.lister.restore(now_ms)
-        effects += self.tracker.restore(self.group.chain_state)
+        effects += self.tracker.restore(self.group)
         effects += self.group.learn_all()
         return effects + self._settle()
 
@@ -128,7 +137,7 @@ class Node:
 
     def connect(self, height: int, block_hash: bytes) -> list[Effect]:
         """A block joined the active chain; the chain view holds it already."""
-        effects = self.tracker.connect(height, self.group.chain_state)
+        effects = self.tracker.connect(height, self.group)
         self.group.moved()
         self.lister.moved()
         return effects + self._settle()
@@ -146,7 +155,7 @@ class Node:
 
     def submit(self, packed: bytes) -> list[Effect]:
         """Take a registration or deregistration of our own user; raises `ProtocolError` with the reason."""
-        effects = self.registrar.take(packed, self.group.chain_state.book)
+        effects = self.registrar.take(packed, self.group.state.book)
         return [*effects, Publish(self.topics[1], packed), *self._settle()]
 
     def answer_probe(self, peer: OperatorKey, data: bytes) -> bytes:
@@ -176,10 +185,11 @@ class Node:
         return effects
 
     def _on_receipt(self, receipt: Receipt, envelope: bytes, _: Incoming) -> list[Effect]:
-        return self.tracker.on_receipt(receipt, envelope)
+        return self.tracker.on_receipt(receipt, envelope, self.group)
 
     def _on_observation(self, observation: Observation, envelope: bytes, _: Incoming) -> list[Effect]:
-        return self.tracker.on_observation(observation, envelope, self.group.chain_state)
+        self.group.moved()
+        return self.tracker.on_observation(observation, envelope, self.group)
 
     def _on_ballot(self, statement: Vote | Proposal, envelope: bytes, _: Incoming) -> list[Effect]:
         if statement.electorate == LIST_ELECTORATE:
@@ -189,7 +199,10 @@ class Node:
     def _on_entry(self, *arguments: object) -> list[Effect]:
         incoming = arguments[-1]
         assert isinstance(incoming, Incoming)
-        return self.registrar.take(incoming.data, self.group.chain_state.book)
+        effects = self.registrar.take(incoming.data, self.group.state.book)
+        if effects:
+            self.group.moved()
+        return effects
 
     def _on_status(self, status: Status, _: Incoming) -> list[Effect]:
         return self.catch_up.on_status(status, self._now)
@@ -209,19 +222,41 @@ class Node:
     def _on_list_answer(self, answer: ListAnswer, _: Incoming) -> list[Effect]:
         return self.lister.take_file(answer.file, self._now)
 
+    def _on_responses_request(self, request: ResponsesRequest, incoming: Incoming) -> list[Effect]:
+        return self.tracker.on_responses_request(request, incoming.peer)
+
+    def _on_responses(self, responses: Responses, _: Incoming) -> list[Effect]:
+        self.group.moved()
+        return self.tracker.on_responses(responses)
+
     def _settle(self) -> list[Effect]:
         """Let decided blocks reach those whom they concern, and offer what can be decided next."""
         effects: list[Effect] = []
-        for block in self.group.take_decided():
-            effects += self.tracker.on_block(block, self.group.chain_state)
-            effects += self.registrar.settle(self.group.chain_state.book)
-            self.lister.moved()
-        if self.group.is_idle():
-            registrations, deregistrations = self.registrar.offer(self.group.chain_state.book)
-            effects += self.group.offer(
-                self.tracker.judged(self.group.chain_state), registrations, deregistrations, self._now
-            )
+        for _ in range(DECIDED_AT_ONCE_MAX):
+            effects += self.group.offer(self._candidates, self._now)
+            decided = self.group.take_decided()
+            if not decided:
+                break
+            for block in decided:
+                effects += self._on_decided(block)
         return effects
+
+    def _candidates(self) -> Candidates:
+        """Return what the next block could be made of."""
+        registrations, deregistrations = self.registrar.offer(self.group.state.book)
+        return Candidates(self.tracker.judged(self.group, self._now), registrations, deregistrations)
+
+    def _on_decided(self, block: DataBlock) -> list[Effect]:
+        """Tell everybody whom a decided block concerns."""
+        self.lister.moved()
+        payload = decode_payload(block)
+        if isinstance(payload, VerdictPayload):
+            news = {"seq": payload.seq, "operators": len(payload.verdicts)}
+            return [*self.tracker.on_verdicts(payload.seq, payload.anchor_hash), Announce("verdicts", news)]
+        if isinstance(payload, RegisterPayload):
+            effects = self.registrar.settle(self.group.state.book)
+            return effects + self.tracker.on_registrations(block.stamp_height, self.group)
+        return []
 
 
 def blame(incoming: Incoming, error: ProtocolError) -> list[Effect]:

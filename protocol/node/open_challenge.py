@@ -35,6 +35,8 @@ class OpenChallenge:
         self.answers = answers
         self.builder = ObservationBuilder(network, answers)
         self.observations: dict[OperatorKey, bytes] = {}
+        self.receipts: dict[tuple[OperatorKey, OperatorKey], bytes] = {}
+        """Receipts by (judge, operator)."""
         self.own_response = b""
         self.attempts: dict[OperatorKey, int] = {}
         self.ready_since: int | None = None

@@ -9,7 +9,9 @@ Spec: `spec/node.md`.
 from collections.abc import Iterator
 from typing import Protocol
 
+from protocol.codec import U32, U64, Bytes32, Text, Wire, decode, encode
 from protocol.crypto import sha3_256
+from protocol.group.vote import Phase, Slot
 
 BLOCK = b"d/"
 """Certified data blocks by height."""
@@ -17,6 +19,8 @@ LIST = b"l/"
 """List files by period."""
 LIST_STATE = b"m/"
 """What the last certified list leaves for the next one."""
+PROOF = b"e/"
+"""Equivocation proofs that wait for their block, by hash."""
 REGISTRATION = b"r/"
 """Registrations that wait for a block, by hash of the entry."""
 BALLOT = b"b/"
@@ -39,6 +43,35 @@ class Records(Protocol):
 
     def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield the (key, value) pairs under `prefix` in key order."""
+
+
+class SlotRecord(Wire, tag="slot"):
+    """A slot as the vote file keeps it."""
+
+    network: Bytes32
+    electorate: Text
+    height: U64
+    round: U32
+    phase: Phase
+
+
+def encode_slot(slot: Slot) -> bytes:
+    """Return the vote file's form of a slot."""
+    return encode(
+        SlotRecord(
+            network=slot.network,
+            electorate=slot.electorate,
+            height=slot.height,
+            round=slot.round,
+            phase=slot.phase,
+        )
+    )
+
+
+def decode_slot(data: bytes) -> Slot:
+    """Return the slot of a vote file's record; raises `MalformedMessage`."""
+    record = decode(data, SlotRecord)
+    return Slot(record.network, record.electorate, record.height, record.round, record.phase)
 
 
 def block_key(height: int) -> bytes:

@@ -17,7 +17,7 @@ from protocol.crypto import Signer
 from protocol.errors import NotAMember, ProtocolError, StaleMessage
 from protocol.genesis import Genesis, network_id
 from protocol.group.quorum import Electorate
-from protocol.node.effects import Announce, Effect, Incoming, Persist, Probe, ProbeResult, Publish, Send
+from protocol.node.effects import Announce, Effect, Incoming, News, Persist, Probe, ProbeResult, Publish, Send
 from protocol.node.messages import RESPONSES_MAX, Responses, ResponsesRequest, pack_plain, pack_signed
 from protocol.node.open_challenge import OpenChallenge
 from protocol.node.records import RECEIPT, Records, challenge_prefix
@@ -55,7 +55,7 @@ class GroupView(Protocol):
     def registrations(self, anchor_height: int) -> Mapping[OperatorKey, Registration]:
         """The registrations in force at an anchor."""
 
-    def is_judged(self, seq: int, anchor_hash: bytes) -> bool:
+    def is_judged(self, seq: int) -> bool:
         """Whether a challenge has its verdict block."""
 
 
@@ -66,6 +66,7 @@ class Judged:
     challenge: Challenge
     observations: tuple[bytes, ...]
     responses: tuple[bytes, ...]
+    receipts: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,8 @@ class Tracker:
         for opened in self._current():
             if height < opened.challenge.closes:
                 effects += self._dial_again(opened)
+            elif height == opened.challenge.closes:
+                effects += self._show_receipts(opened)
             elif height >= opened.challenge.judged_at:
                 effects += self._observe(opened, view)
         return effects
@@ -138,7 +141,7 @@ class Tracker:
             return []
         challenge = derive_challenge(seq, self._chain, self._parameters)
         self.is_judge = self._signer.operator_key in view.electorate
-        if view.is_judged(seq, challenge.anchor_hash):
+        if view.is_judged(seq):
             return []
         key = (seq, challenge.anchor_hash)
         opened = self._open.get(key)
@@ -148,7 +151,7 @@ class Tracker:
             while len(self._open) > OPEN_MAX:
                 del self._open[next(iter(self._open))]
         self._newest = opened
-        news = {"seq": seq, "height": anchor, "anchor": challenge.anchor_hash.hex()}
+        news: News = {"seq": seq, "height": anchor, "anchor": challenge.anchor_hash.hex()}
         return [Announce("challenge.opened", news), *self._respond(opened, view)]
 
     def _current(self) -> Iterator[OpenChallenge]:
@@ -180,20 +183,38 @@ class Tracker:
         effects: list[Effect] = []
         if self.is_judge:
             self._keep(opened, opened.own_response, me, effects)
-        judges = [key for key in view.electorate.keys() if key != me]
-        effects += [Send(judge, packed) for judge in judges]
+        judges = (OperatorKey(voter.operator_key) for voter in view.electorate.voters)
+        effects += [Send(judge, packed) for judge in judges if judge != me]
         return [*effects, Publish(self._topic, packed)]
 
-    def on_receipt(self, receipt: Receipt, envelope: bytes) -> list[Effect]:
-        """Keep a judge's receipt for one of our own responses."""
+    def on_receipt(self, receipt: Receipt, envelope: bytes, view: GroupView) -> list[Effect]:
+        """Keep a judge's receipt: for our own response as our proof, for another's as a judge."""
         opened = self._open.get((receipt.seq, receipt.anchor_hash))
-        if opened is None or receipt.operator_key != self._signer.operator_key:
-            raise StaleMessage("a receipt for nothing that we sent")
+        if opened is None or receipt.judge not in view.electorate:
+            raise StaleMessage("a receipt for nothing that is open")
+        if receipt.operator_key != self._signer.operator_key:
+            return self._hear_receipt(opened, receipt, envelope)
         check_receipt(envelope, self._network)
         key = challenge_prefix(RECEIPT, receipt.seq, receipt.anchor_hash) + receipt.judge
         if self._records.get(key) is not None:
             return []
         return [Persist(key, envelope), Announce("receipt", {"seq": receipt.seq, "height": receipt.height})]
+
+    def _hear_receipt(self, opened: OpenChallenge, receipt: Receipt, envelope: bytes) -> list[Effect]:
+        """Note as a judge what another judge acknowledged: a receipt counts as an observation."""
+        place = (OperatorKey(receipt.judge), OperatorKey(receipt.operator_key))
+        if self.is_judge and place not in opened.receipts:
+            if receipt.operator_key not in opened.answers.registrations:
+                raise NotAMember("a receipt for somebody who is not registered")
+            check_receipt(envelope, self._network)
+            opened.receipts[place] = envelope
+        return []
+
+    def _show_receipts(self, opened: OpenChallenge) -> list[Effect]:
+        """Show the judges what they acknowledged, when the challenge has closed."""
+        challenge = opened.challenge
+        shown = self.receipts(challenge.seq, challenge.anchor_hash)
+        return [Publish(self._topic, pack_signed(envelope)) for envelope in shown.values()]
 
     def answer_probe(self, peer: OperatorKey, data: bytes) -> bytes:
         """Return the signed reply to a judge's dial-back; raises `ProtocolError`."""
@@ -213,7 +234,7 @@ class Tracker:
     # As a judge.
 
     def on_response(self, envelope: bytes, incoming: Incoming, effects: list[Effect]) -> None:
-        """Take a response: keep it if it is better than what we hold, and give a receipt if asked directly."""
+        """Take a response: keep it if it is better than what we hold; who hands it over gets a receipt."""
         opened = self._target(envelope)
         if not self.is_judge:
             return
@@ -308,9 +329,7 @@ class Tracker:
         kept = opened.keep_observation(observation, envelope)
         return [kept, Publish(self._topic, pack_signed(envelope))]
 
-    def on_observation(
-        self, observation: Observation, envelope: bytes, view: GroupView
-    ) -> list[Effect]:
+    def on_observation(self, observation: Observation, envelope: bytes, view: GroupView) -> list[Effect]:
         """Take what another judge saw, and ask it for the responses that we lack."""
         opened = self._open.get((observation.seq, observation.anchor_hash))
         if opened is None or observation.signer in opened.observations:
@@ -382,7 +401,8 @@ class Tracker:
                 opened.ready_since = now
             everybody = len(complete[0]) == len(view.electorate)
             if everybody or now >= opened.ready_since + self._parameters.round_milliseconds:
-                return Judged(opened.challenge, tuple(complete[0]), tuple(complete[1]))
+                receipts = tuple(sorted(opened.receipts.values()))
+                return Judged(opened.challenge, tuple(complete[0]), tuple(complete[1]), receipts)
         return None
 
     def on_verdicts(self, seq: int, anchor_hash: bytes) -> list[Effect]:
@@ -413,4 +433,3 @@ class Tracker:
         """Return the receipts that we hold for our response to a challenge, by judge."""
         prefix = challenge_prefix(RECEIPT, seq, anchor_hash)
         return {Hash32(key[len(prefix) :]): value for key, value in self._records.iterate(prefix)}
-
