@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+from protocol.chain.address import AddressKind
 from protocol.codec import (
     MESSAGE_SIZE_MAX,
     U32,
@@ -161,7 +162,7 @@ def check_header(header: ListHeader, terms: ListTerms) -> None:
         raise InvalidBlock(f"the list does not follow list {terms.previous.hex()[:16]}")
     if (header.first_height, header.last_height) != period_heights(terms.genesis, terms.period):
         raise InvalidBlock(
-            f"heights {header.first_height} to {header.last_height} are not period {header.period}"
+            f"heights {header.first_height} to {header.last_height} are not those of period {header.period}"
         )
     _check_amounts(header, terms)
 
@@ -177,7 +178,7 @@ def _check_amounts(header: ListHeader, terms: ListTerms) -> None:
     pool = rewards + terms.carried
     if header.paid_total > pool:
         raise InvalidBlock(
-            f"the list pays {format_amount(header.paid_total)}, the pool is {format_amount(pool)}"
+            f"the list pays {format_amount(header.paid_total)}, its pool holds only {format_amount(pool)}"
         )
     per_response, carried_out = divide_pool(pool, header.responses)
     if (header.per_response, header.carried_out) != (per_response, carried_out):
@@ -198,6 +199,8 @@ def check_entries(header: ListHeader, entries: Sequence[Entry]) -> None:
     _check_order(entries)
     _check_sums(header, entries)
     for entry in entries:
+        if entry.address[0] != AddressKind.P2PKH:
+            raise InvalidBlock(f"address {entry.address.hex()} cannot hold a stake")
         if not entry.responses or entry.amount != entry.responses * header.per_response:
             raise InvalidBlock(
                 f"address {entry.address.hex()} gets {format_amount(entry.amount)} for {entry.responses} "

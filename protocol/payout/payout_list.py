@@ -107,26 +107,28 @@ def state_terms(genesis: Genesis, state: ListState) -> ListTerms:
 
 def propose_list(genesis: Genesis, state: ListState, source: ListSource, chain: ChainView) -> PayoutList:
     """Return the next list up to our own heads; raises `NotYetKnown` while it is too early."""
-    return _list_up_to(source.heads(), genesis, state, source, chain)
+    return _list_up_to(source.heads(), genesis, state, source, chain, wait=True)
 
 
 def check_list(
     value: bytes, genesis: Genesis, state: ListState, source: ListSource, chain: ChainView
 ) -> PayoutList:
-    """Return the list whose header `value` is, recomputed from our own blocks.
+    """Return the list whose header `value` is, before we vote for it: recomputed from our own blocks.
 
     Raises `NotYetKnown` when it states blocks that we do not hold or comes too early, and
     `MalformedMessage`, `WrongNetwork` or `InvalidBlock` when it is not the list.
     """
-    header = decode_header(value)
-    check_header(header, state_terms(genesis, state))
-    _check_heads(header.heads, source)
-    ours = _list_up_to(header.heads, genesis, state, source, chain)
-    if ours.header != header:
-        fields = ListHeader.__struct_fields__
-        differing = [name for name in fields if getattr(header, name) != getattr(ours.header, name)]
-        raise InvalidBlock(f"the list is not what its blocks give: {', '.join(differing)} differ")
-    return ours
+    return _recompute(value, genesis, state, source, chain, wait=True)
+
+
+def recompute_list(
+    value: bytes, genesis: Genesis, state: ListState, source: ListSource, chain: ChainView
+) -> PayoutList:
+    """Return the list whose header `value` is, once it is certified: like `check_list`, but without waiting.
+
+    What a quorum has found complete is not held back because we would have waited longer.
+    """
+    return _recompute(value, genesis, state, source, chain, wait=False)
 
 
 def compute_list(
@@ -174,13 +176,35 @@ def compute_list(
     return PayoutList(header, entries, members, state_after)
 
 
-def _list_up_to(
-    heads: tuple[Head, ...], genesis: Genesis, state: ListState, source: ListSource, chain: ChainView
+def _recompute(
+    value: bytes, genesis: Genesis, state: ListState, source: ListSource, chain: ChainView, *, wait: bool
 ) -> PayoutList:
-    """Return the list up to `heads` from what we hold; raises `NotYetKnown` while it is too early."""
+    """Return our own list up to the heads that a header states; raises unless it has the same header."""
+    header = decode_header(value)
+    check_header(header, state_terms(genesis, state))
+    _check_heads(header.heads, source)
+    ours = _list_up_to(header.heads, genesis, state, source, chain, wait=wait)
+    if ours.header != header:
+        fields = ListHeader.__struct_fields__
+        differing = [name for name in fields if getattr(header, name) != getattr(ours.header, name)]
+        raise InvalidBlock(f"the list is not what its blocks give: {', '.join(differing)} differ")
+    return ours
+
+
+def _list_up_to(
+    heads: tuple[Head, ...],
+    genesis: Genesis,
+    state: ListState,
+    source: ListSource,
+    chain: ChainView,
+    *,
+    wait: bool,
+) -> PayoutList:
+    """Return the list up to `heads` from what we hold; with `wait`, `NotYetKnown` while it is too early."""
     listable = listable_challenges(genesis, state.period)
     records = tuple(source.verdict_records(listable.start, listable.stop - 1))
-    check_complete(genesis, state.period, heads, records, chain)
+    if wait:
+        check_complete(genesis, state.period, heads, records, chain)
     return compute_list(genesis, state, heads, records, source.members(heads), chain)
 
 

@@ -1,0 +1,417 @@
+"""What a wallet accepts: certified lists, byte for byte, and nothing else."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.codec import decode, encode, replace
+from protocol.crypto import Signer, sha256
+from protocol.errors import (
+    InvalidBlock,
+    InvalidCertificate,
+    InvalidProof,
+    MalformedMessage,
+    ProtocolError,
+    RequestError,
+    WrongNetwork,
+)
+from protocol.genesis import encode_genesis
+from protocol.group.membership import Member, genesis_membership
+from protocol.payout.light import (
+    EntryProof,
+    prove_entry,
+    trust_from_genesis,
+    trust_from_list,
+    verify_entry,
+    verify_list,
+    verify_lists,
+)
+from protocol.payout.list_file import ListFile, decode_list_file, encode_list_file
+from protocol.payout.list_header import Entry, ListHeader, entries_root, list_hash
+from protocol.payout.payout_list import PayoutList
+from tests.support.payout_world import (
+    SIGNERS,
+    World,
+    certify,
+    devnet_world,
+    forged,
+    hash_of,
+    make_genesis,
+    valid,
+    verified_first,
+)
+from tests.support.vectors import check_vectors, load_vectors
+
+WORLD = devnet_world()
+LIST = WORLD.list()
+FILE = WORLD.certified(LIST)
+TRUST = WORLD.trust
+
+
+def file_with(**changes: object) -> bytes:
+    return encode(replace(decode_list_file(FILE), **changes))
+
+
+def refused(data: bytes, kind: type[ProtocolError], sentence: str) -> None:
+    """Assert that the file is refused with one line that says what is wrong."""
+    with pytest.raises(kind, match=sentence) as caught:
+        verify_list(data, TRUST)
+    text = str(caught.value)
+    assert "\n" not in text and 10 < len(text) < 300
+
+
+def test_a_certified_list_passes() -> None:
+    verified = verify_list(FILE, TRUST)
+    assert (verified.header, verified.entries, verified.members) == (LIST.header, LIST.entries, LIST.members)
+    assert verified.list_hash == list_hash(LIST.header)
+    assert verified.genesis == WORLD.genesis
+    address = LIST.entries[2].address
+    assert verified.entry_of(address) == LIST.entries[2]
+    assert verified.entry_of(b"\x00" * 21) is None
+
+
+def test_a_quorum_suffices() -> None:
+    """Three of four of one age are more than two thirds of both."""
+    assert verify_list(WORLD.certified(LIST, SIGNERS[1:4]), TRUST).list_hash == list_hash(LIST.header)
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
+def test_any_byte_changed_is_refused(mask: int) -> None:
+    for at in range(len(FILE)):
+        damaged = bytearray(FILE)
+        damaged[at] ^= mask
+        with pytest.raises(ProtocolError) as caught:
+            verify_list(bytes(damaged), TRUST)
+        assert "\n" not in str(caught.value) and str(caught.value)
+
+
+@given(st.integers(0, len(FILE) - 1), st.integers(1, 255))
+def test_any_byte_changed_to_anything_is_refused(at: int, mask: int) -> None:
+    damaged = bytearray(FILE)
+    damaged[at] ^= mask
+    with pytest.raises(ProtocolError):
+        verify_list(bytes(damaged), TRUST)
+
+
+def test_any_truncation_is_refused() -> None:
+    for size in range(len(FILE)):
+        with pytest.raises(MalformedMessage, match="not a list file"):
+            verify_list(FILE[:size], TRUST)
+
+
+@given(st.binary(min_size=1, max_size=20))
+def test_anything_behind_the_file_is_refused(tail: bytes) -> None:
+    with pytest.raises(MalformedMessage):
+        verify_list(FILE + tail, TRUST)
+
+
+@given(st.binary(max_size=300))
+def test_garbage_is_refused(data: bytes) -> None:
+    with pytest.raises(MalformedMessage, match="not a list file"):
+        verify_list(data, TRUST)
+
+
+def test_a_signer_removed_below_the_quorum_is_refused() -> None:
+    refused(WORLD.certified(LIST, SIGNERS[:2]), InvalidCertificate, "2 of 4 voters are not a quorum")
+
+
+def test_no_signer_at_all_is_refused() -> None:
+    certificate = replace(certify(LIST.header, SIGNERS[:1]), signatures=())
+    refused(file_with(certificate=certificate), InvalidCertificate, "0 of 4 voters")
+
+
+def test_one_wrong_signature_beyond_the_quorum_is_refused() -> None:
+    """Three of four would do, but every signature in the file must be valid."""
+    certificate = certify(LIST.header, SIGNERS[:4])
+    *good, (signer, signature) = certificate.signatures
+    flipped = signature[:-1] + bytes([signature[-1] ^ 1])
+    damaged = replace(certificate, signatures=(*good, (signer, flipped)))
+    refused(file_with(certificate=damaged), InvalidCertificate, "a precommit is not valid")
+
+
+def test_a_foreign_signer_is_refused() -> None:
+    refused(WORLD.certified(LIST, SIGNERS[:5]), InvalidCertificate, "who has no vote")
+
+
+def test_a_signer_doubled_is_refused() -> None:
+    certificate = certify(LIST.header, SIGNERS[:3])
+    with pytest.raises(ValueError, match="without duplicates"):
+        replace(certificate, signatures=(certificate.signatures[0], *certificate.signatures))
+
+
+def test_a_certificate_of_something_else_is_refused() -> None:
+    other = certify(replace(LIST.header, carried_in=8), SIGNERS[:4])
+    refused(file_with(certificate=other), InvalidCertificate, "certifies other bytes")
+    moved = replace(certify(LIST.header, SIGNERS[:4]), height=2)
+    refused(file_with(certificate=moved), InvalidCertificate, "certifies height 2")
+    group = replace(certify(LIST.header, SIGNERS[:4]), electorate="group:")
+    refused(file_with(certificate=group), InvalidCertificate, "of group:, not 1 of list")
+    later = replace(certify(LIST.header, SIGNERS[:4]), round=1)
+    refused(file_with(certificate=later), InvalidCertificate, "a precommit is not valid")
+
+
+def test_a_foreign_genesis_is_refused() -> None:
+    foreign = trust_from_genesis(encode_genesis(make_genesis(carried=8)))
+    with pytest.raises(WrongNetwork, match="the genesis file is of"):
+        verify_list(FILE, foreign)
+
+
+def test_a_file_that_names_another_network_is_refused() -> None:
+    refused(file_with(network=hash_of(b"network")), WrongNetwork, "name different networks")
+
+
+def test_no_genesis_at_all_is_our_users_mistake() -> None:
+    with pytest.raises(RequestError, match="not a genesis file"):
+        trust_from_genesis(FILE)
+
+
+def colluding(entries: tuple[Entry, ...], **changes: object) -> bytes:
+    """Return a file that all voters signed although its list breaks a law."""
+    counts = {"entries_count": len(entries), "entries_root": entries_root(entries)}
+    header = replace(LIST.header, **{**counts, **changes})
+    return encode_list_file(header, entries, LIST.members, certify(header, SIGNERS[:4]))
+
+
+def test_a_duplicated_entry_is_refused_even_if_everybody_signed() -> None:
+    first, *rest = LIST.entries
+    refused(colluding((first, first, *rest)), InvalidBlock, "stands in the list twice")
+    refused(file_with(entries=(first, first, *rest)), InvalidBlock, "stands in the list twice")
+
+
+def test_a_sum_above_the_pool_is_refused_even_if_everybody_signed() -> None:
+    greedy = tuple(replace(entry, amount=entry.amount * 2) for entry in LIST.entries)
+    refused(colluding(greedy), InvalidBlock, "add up to 21.00000000, more than the pool of 10.50000007")
+    whole = colluding(greedy, per_response=175_000_000, paid_total=2_100_000_000)
+    refused(whole, InvalidBlock, "pays 21.00000000, its pool holds only 10.50000007")
+
+
+def test_unsorted_entries_are_refused_even_if_everybody_signed() -> None:
+    refused(colluding(LIST.entries[::-1]), InvalidBlock, "not sorted")
+
+
+def test_other_members_are_refused() -> None:
+    refused(file_with(members=LIST.members[1:]), InvalidBlock, "are not those that the list commits to")
+    refused(file_with(members=LIST.members[::-1]), InvalidBlock, "members must be sorted by key")
+    older = (replace(LIST.members[0], age=200), *LIST.members[1:])
+    refused(file_with(members=older), InvalidBlock, "are not those that the list commits to")
+
+
+def test_every_field_of_the_header_is_covered() -> None:
+    changes: dict[str, object] = {
+        name: value + 1 if isinstance(value, int) else hash_of(name.encode())
+        for name in ListHeader.__struct_fields__
+        if isinstance(value := getattr(LIST.header, name), int | bytes)
+    }
+    changes["heads"] = (replace(LIST.header.heads[0], height=9),)
+    changes["blocks"] = LIST.header.blocks[1:]
+    assert set(changes) == set(ListHeader.__struct_fields__)
+    for name, value in changes.items():
+        with pytest.raises(ProtocolError):
+            verify_list(file_with(header=replace(LIST.header, **{name: value})), TRUST)
+
+
+def second_world(members: tuple[Member, ...]) -> tuple[World, bytes, bytes]:
+    """Return a world after two lists, the first committing to `members`, and both files."""
+    world = devnet_world()
+    world.next_members = members
+    first = world.list()
+    one = world.certified(first)
+    world.state = first.state
+    for seq in (6, 7, 8):
+        world.judge(seq)
+    world.bury(2)
+    second = world.list()
+    return (
+        world,
+        one,
+        encode_list_file(second.header, second.entries, second.members, certify(second.header, SIGNERS[3:7])),
+    )
+
+
+LATER = genesis_membership(make_genesis(members=7)).members[3:]
+
+
+def test_trust_moves_on_from_list_to_list() -> None:
+    world, one, two = second_world(LATER)
+    verified = verify_lists([one, two], world.trust)
+    assert verified.header.period == 2
+    assert verified.trust.last == decode_list_file(one).header
+    assert verified.header.previous == list_hash(decode_list_file(one).header)
+    assert verify_list(two, trust_from_list(verify_list(one, world.trust))) == verified
+
+
+def test_the_old_electorate_cannot_sign_the_next_list() -> None:
+    """Old keys can be bought: who was not committed in the list before has no say."""
+    world, one, two = second_world(LATER)
+    file = decode_list_file(two)
+    old = encode(replace(file, certificate=certify(file.header, SIGNERS[:4])))
+    with pytest.raises(InvalidCertificate, match="who has no vote"):
+        verify_lists([one, old], world.trust)
+
+
+def test_a_wallet_never_goes_back() -> None:
+    world, one, two = second_world(LATER)
+    point = trust_from_list(verify_lists([one, two], world.trust))
+    for file in (one, two):
+        with pytest.raises(InvalidBlock, match="period 3 comes next"):
+            verify_list(file, point)
+
+
+def test_a_list_cannot_be_left_out() -> None:
+    world, _, two = second_world(LATER)
+    with pytest.raises(InvalidBlock, match="is of period 2, period 1 comes next"):
+        verify_list(two, world.trust)
+
+
+def test_a_list_that_follows_another_first_list_is_refused() -> None:
+    world, one, two = second_world(LATER)
+    other = devnet_world()
+    other.records[0] = type(other.records[0])(
+        "", 1, other.records[0].block_hash, 3, other.records[0].anchor_hash, ()
+    )
+    other.next_members = LATER
+    fork = other.certified(other.list())
+    with pytest.raises(InvalidBlock, match="does not follow list"):
+        verify_lists([fork, two], world.trust)
+
+
+PROOF = prove_entry(verified_first(devnet_world()), LIST.entries[1].address)
+
+
+def test_one_line_is_proven_without_the_others() -> None:
+    assert verify_entry(encode(PROOF), TRUST).entry == LIST.entries[1]
+
+
+def test_every_line_can_be_proven() -> None:
+    verified = verified_first(WORLD)
+    for entry in verified.entries:
+        assert verify_entry(encode(prove_entry(verified, entry.address)), TRUST).entry == entry
+    with pytest.raises(InvalidProof, match="no entry for address"):
+        prove_entry(verified, b"\x00" * 21)
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x80])
+def test_any_byte_of_a_proof_changed_is_refused(mask: int) -> None:
+    data = encode(PROOF)
+    for at in range(len(data)):
+        damaged = bytearray(data)
+        damaged[at] ^= mask
+        with pytest.raises(ProtocolError):
+            verify_entry(bytes(damaged), TRUST)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (lambda p: replace(p, entry=LIST.entries[0]), InvalidProof),
+        (lambda p: replace(p, index=0), InvalidProof),
+        (lambda p: replace(p, proof=p.proof[1:]), InvalidProof),
+        (lambda p: replace(p, entry=replace(p.entry, amount=p.entry.amount + 1)), InvalidBlock),
+        (lambda p: replace(p, header=replace(p.header, entries_count=5)), InvalidProof),
+        (lambda p: replace(p, certificate=certify(LIST.header, SIGNERS[:2])), InvalidCertificate),
+    ],
+)
+def test_a_forged_proof_is_refused(
+    change: Callable[[EntryProof], EntryProof], kind: type[ProtocolError]
+) -> None:
+    with pytest.raises(kind):
+        verify_entry(encode(change(PROOF)), TRUST)
+
+
+def test_a_list_file_is_no_proof_and_a_proof_is_no_list_file() -> None:
+    with pytest.raises(MalformedMessage, match="not an entry proof"):
+        verify_entry(FILE, TRUST)
+    with pytest.raises(MalformedMessage, match="not a list file"):
+        verify_list(encode(PROOF), TRUST)
+
+
+def test_voters_of_different_age_are_weighed() -> None:
+    """Three of four heads, but the eldest holds more than a third of the age."""
+    world = devnet_world()
+    ages = (9, 2, 2, 2)
+    members = genesis_membership(make_genesis(members=4)).members
+    world.next_members = tuple(replace(member, age=age) for member, age in zip(members, ages, strict=True))
+    first = world.list()
+    point = trust_from_list(verify_list(world.certified(first), world.trust))
+    world.state = first.state
+    for seq in (6, 7, 8):
+        world.judge(seq)
+    world.bury(2)
+    second = world.list()
+    with pytest.raises(InvalidCertificate, match="3 of 4 voters are not a quorum"):
+        verify_list(world.certified(second, SIGNERS[1:4]), point)
+    assert verify_list(world.certified(second, SIGNERS[:3]), point).header.period == 2
+
+
+def test_an_enormous_count_costs_nothing() -> None:
+    """Five bytes that announce four thousand million entries are refused before anything is allocated."""
+    for lead in (b"\xdd\xff\xff\xff\xff", b"\x96\xa9list-file\xdd\xff\xff\xff\xff"):
+        with pytest.raises(MalformedMessage):
+            verify_list(lead, TRUST)
+
+
+def test_a_large_network_fits_into_the_file() -> None:
+    """5,000 members of whom all sign, and 5,000 entries: the file and its parts stay within their limits."""
+    signers = [Signer(sha256(b"large %d" % number)) for number in range(5_000)]
+    world = World()
+    keys = sorted(signer.operator_key for signer in signers)
+    for seq in (3, 4, 5):
+        world.judge(seq, [valid(key) for key in keys])
+    world.bury(1)
+    world.next_members = tuple(replace(WORLD.next_members[0], operator_key=key) for key in keys)
+    payout = world.list()
+    certificate = certify(payout.header, SIGNERS[:4])
+    filler = tuple((key, bytes(64)) for key in keys)
+    crowded = encode_list_file(
+        payout.header, payout.entries, payout.members, replace(certificate, signatures=filler)
+    )
+    assert decode_list_file(crowded).certificate.signatures == filler
+    verified = verify_list(
+        encode_list_file(payout.header, payout.entries, payout.members, certificate), world.trust
+    )
+    assert verified.header.entries_count == verified.header.members_count == 5_000
+
+
+def test_vectors() -> None:
+    world, one, two = second_world(LATER)
+    greedy = tuple(replace(entry, amount=entry.amount * 2) for entry in LIST.entries)
+    check_vectors(
+        "payout",
+        "light",
+        {
+            "genesis": encode_genesis(world.genesis).hex(),
+            "lists": [one.hex(), two.hex()],
+            "list_hashes": [list_hash(decode_list_file(file).header).hex() for file in (one, two)],
+            "entry_proof": encode(PROOF).hex(),
+            "refused": {
+                "below quorum": WORLD.certified(LIST, SIGNERS[:2]).hex(),
+                "foreign signer": WORLD.certified(LIST, SIGNERS[:5]).hex(),
+                "entry twice": colluding((LIST.entries[0], *LIST.entries)).hex(),
+                "above the pool": colluding(greedy).hex(),
+                "unsorted": colluding(LIST.entries[::-1]).hex(),
+                "carried differs": forged_file(carried_out=8).hex(),
+            },
+        },
+    )
+
+
+def forged_file(**changes: object) -> bytes:
+    payout: PayoutList = forged(LIST, **changes)
+    return WORLD.certified(payout)
+
+
+def test_vectors_verify_as_they_say() -> None:
+    vectors = load_vectors("payout", "light")
+    trust = trust_from_genesis(bytes.fromhex(vectors["genesis"]))
+    files = [bytes.fromhex(file) for file in vectors["lists"]]
+    assert verify_lists(files, trust).list_hash.hex() == vectors["list_hashes"][1]
+    verify_entry(bytes.fromhex(vectors["entry_proof"]), trust)
+    for data in vectors["refused"].values():
+        with pytest.raises(ProtocolError):
+            verify_list(bytes.fromhex(data), trust)
+
+
+def test_the_file_has_one_tag() -> None:
+    assert decode(FILE, ListFile, 1 << 23) == decode_list_file(FILE)

@@ -1,0 +1,135 @@
+"""Which verdict blocks a list uses, and until when it waits for one."""
+
+import pytest
+
+from protocol.codec import replace
+from protocol.crypto import sha256
+from protocol.errors import NotYetKnown
+from protocol.parameters import ZEN
+from protocol.payout.list_blocks import (
+    check_complete,
+    lateness_deadline,
+    listable_challenges,
+    period_challenges,
+    select_records,
+)
+from protocol.payout.list_header import Head
+from protocol.units import Hash32
+from tests.support.payout_world import World, make_genesis
+
+
+@pytest.mark.parametrize(
+    ("period", "own", "listable"),
+    [
+        (0, range(3, 3), range(3, 3)),
+        (1, range(3, 6), range(3, 6)),
+        (2, range(6, 9), range(3, 9)),
+        (3, range(9, 12), range(6, 12)),
+    ],
+)
+def test_challenges_of_a_period(period: int, own: range, listable: range) -> None:
+    genesis = make_genesis()
+    assert period_challenges(genesis, period) == own
+    assert list(listable_challenges(genesis, period)) == list(listable)
+
+
+def test_the_first_period_begins_with_the_first_challenge() -> None:
+    genesis = replace(make_genesis(), first_challenge_height=40)
+    assert list(period_challenges(genesis, 1)) == [5]
+    assert list(period_challenges(genesis, 2)) == [6, 7, 8]
+    assert list(listable_challenges(genesis, 2)) == [5, 6, 7, 8]
+
+
+def select(
+    world: World, period: int, heads: tuple[Head, ...] | None = None, used: tuple[bytes, ...] = ()
+) -> list[int]:
+    chosen = select_records(world.genesis, period, heads or world.heads(), world.records, used, world.chain)
+    return [record.seq for record in chosen]
+
+
+def judged(*seqs: int) -> World:
+    world = World()
+    for seq in seqs:
+        world.judge(seq)
+    return world
+
+
+def test_own_and_late_challenges_are_selected_once() -> None:
+    world = judged(3, 4, 5, 6, 7)
+    assert select(world, 1) == [3, 4, 5]
+    assert select(world, 2) == [3, 4, 5, 6, 7]
+    used = tuple(record.block_hash for record in world.records[:2])
+    assert select(world, 2, used=used) == [5, 6, 7]
+    assert select(world, 3) == [6, 7], "what came two periods late has lapsed"
+
+
+def test_blocks_above_the_head_are_left_out() -> None:
+    world = judged(3, 4, 5)
+    head = Head(prefix="", height=2, block_hash=world.blocks[2])
+    assert select(world, 1, (head,)) == [3, 4]
+    assert select(world, 1, (replace(head, prefix="0"),)) == []
+
+
+def test_a_challenge_whose_anchor_left_the_chain_is_void() -> None:
+    world = judged(3, 4, 5)
+    tip = len(world.chain.blocks) - 1
+    world.chain.disconnect(tip - 31)
+    world.chain.mine_to(tip, salt=b"other branch")
+    assert select(world, 1) == [3], "the anchors of 4 and 5 were replaced"
+
+
+def test_one_block_handed_over_twice_counts_once() -> None:
+    world = judged(3, 4)
+    world.records.append(world.records[0])
+    assert select(world, 1) == [3, 4]
+
+
+def complete(world: World, head_height: int | None = None) -> None:
+    height = len(world.blocks) - 1 if head_height is None else head_height
+    heads = (Head(prefix="", height=height, block_hash=world.blocks[height]),)
+    check_complete(world.genesis, 1, heads, world.records, world.chain)
+
+
+def test_a_list_with_all_its_challenges_need_not_wait() -> None:
+    world = judged(3, 4, 5)
+    world.bury(1)
+    complete(world)
+
+
+def test_a_missing_challenge_is_waited_for_until_the_deadline() -> None:
+    world = judged(3, 5)
+    deadline = lateness_deadline(world.genesis, 1)
+    assert deadline == 47 + 2 + 8
+    world.chain.mine_to(deadline - 1)
+    with pytest.raises(NotYetKnown, match="challenge 4"):
+        complete(world)
+    world.chain.mine()
+    complete(world)
+
+
+def test_a_block_that_we_hold_may_not_be_left_out_so_soon() -> None:
+    """A proposer that states an old head would postpone somebody's pay by a period."""
+    world = judged(3, 4, 5)
+    world.chain.mine_to(lateness_deadline(world.genesis, 1) + 7)
+    with pytest.raises(NotYetKnown, match="challenge 5"):
+        complete(world, head_height=2)
+    world.chain.mine()
+    complete(world, head_height=2)
+
+
+def test_every_group_must_have_judged() -> None:
+    world = judged(3, 4, 5)
+    heads = (
+        Head(prefix="0", height=9, block_hash=Hash32(sha256(b"0"))),
+        Head(prefix="1", height=9, block_hash=Hash32(sha256(b"1"))),
+    )
+    with pytest.raises(NotYetKnown):
+        check_complete(world.genesis, 1, heads, world.records, world.chain)
+
+
+def test_deadline_of_zen() -> None:
+    genesis = make_genesis()
+    assert (
+        lateness_deadline(replace(genesis, parameters=ZEN, first_challenge_height=576), 1)
+        == 8_063 + 100 + 576
+    )
