@@ -277,7 +277,7 @@ class GroupMachine:
         block = self._advance(certified, state)
         effects.append(Persist(block_key(state.height), encode(certified), durable=True))
         effects += self._forget_proofs(block)
-        news: News = {"height": state.height, "kind": block.kind.name, "stamp": block.stamp_height}
+        news = {"height": state.height, "kind": block.kind.name, "stamp": block.stamp_height}
         effects.append(Announce("data_chain.block", news))
         self._free_votes(block)
         self._ballot = self._open()
