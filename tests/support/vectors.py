@@ -18,11 +18,17 @@ def load_vectors(topic: str, case: str) -> Any:
     return json.loads((VECTORS / topic / f"{case}.json").read_text())
 
 
+def write_vectors(topic: str, case: str, produced: Any) -> Path:
+    """Write a vector file and return its path."""
+    path = VECTORS / topic / f"{case}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(produced, indent=1, ensure_ascii=False) + "\n")
+    return path
+
+
 def check_vectors(topic: str, case: str, produced: Any) -> None:
     """Assert that the code still produces what the vector file says."""
     if os.environ.get(WRITE):
         assert not os.environ.get("CI"), f"{WRITE} has no place in CI"
-        path = VECTORS / topic / f"{case}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(produced, indent=1, ensure_ascii=False) + "\n")
+        write_vectors(topic, case, produced)
     assert load_vectors(topic, case) == json.loads(json.dumps(produced))

@@ -1,0 +1,276 @@
+"""The book: the stake owner's last word counts, in whatever order the words arrive."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protocol.errors import StaleMessage
+from protocol.parameters import DEVNET
+from protocol.tracking.registration import (
+    Deregistration,
+    Entry,
+    Registration,
+    RegistrationBook,
+    content_digest,
+)
+from tests.support.registration_model import BookModel, Stamped
+
+PERIOD = DEVNET.period_blocks
+HEIGHTS = range(0, 5 * PERIOD, 4)
+
+
+def stake(number: int) -> bytes:
+    return b"\x00" + bytes([number]) * 20
+
+
+def register(owner: int, key: int, sequence: int, port: int = 1, signature: int = 0) -> Registration:
+    """An entry as it stands after its checks; the book does not look at signatures again."""
+    return Registration(
+        network=bytes(32),
+        operator_key=bytes([key]) * 32,
+        stake_address=stake(owner),
+        stake_sequence=sequence,
+        node_address=stake(0),
+        ip=b"\x7f\0\0\x01",
+        port=port,
+        fqdn="",
+        tls_port=0,
+        stake_signature=bytes([signature]) * 65,
+    )
+
+
+def deregister(owner: int, sequence: int) -> Deregistration:
+    return Deregistration(
+        network=bytes(32),
+        operator_key=bytes(32),
+        stake_address=stake(owner),
+        stake_sequence=sequence,
+        stake_signature=bytes(65),
+    )
+
+
+def book_of(entries: Sequence[Stamped]) -> RegistrationBook:
+    book = RegistrationBook.empty(DEVNET)
+    for stamp, entry in entries:
+        book = book.apply(entry, stamp)
+    return book
+
+
+def ports(book: RegistrationBook, height: int) -> dict[int, tuple[int, int]]:
+    """Operator number -> (stake number, port) in force at a height."""
+    found = book.in_force(height).values()
+    return {entry.operator_key[0]: (entry.stake_address[1], entry.port) for entry in found}
+
+
+def test_a_first_registration_counts_from_its_stamp() -> None:
+    book = book_of([(5, register(1, 1, 1))])
+    assert ports(book, 4) == {}
+    assert ports(book, 5) == ports(book, 500) == {1: (1, 1)}
+
+
+def test_a_change_counts_from_the_next_period() -> None:
+    book = book_of([(5, register(1, 1, 1)), (6, register(1, 1, 2, port=2))])
+    assert ports(book, 23) == {1: (1, 1)}
+    assert ports(book, 24) == {1: (1, 2)}
+
+
+def test_of_several_changes_in_a_period_the_last_one_counts() -> None:
+    changes = [(6, register(1, 1, 2, port=2)), (7, register(1, 1, 3, port=3))]
+    book = book_of([(5, register(1, 1, 1)), *changes])
+    assert ports(book, 23) == {1: (1, 1)}
+    assert ports(book, 24) == {1: (1, 3)}
+
+
+def test_another_operator_for_the_stake_is_a_change() -> None:
+    book = book_of([(5, register(1, 1, 1)), (6, register(1, 2, 2))])
+    assert ports(book, 23) == {1: (1, 1)}
+    assert ports(book, 24) == {2: (1, 1)}
+
+
+def test_another_stake_for_the_operator_is_a_change() -> None:
+    book = book_of([(5, register(1, 1, 1)), (6, register(2, 1, 1, port=2))])
+    assert ports(book, 23) == {1: (1, 1)}
+    assert ports(book, 24) == {1: (2, 2)}
+
+
+def test_an_operator_of_two_first_registrations_has_the_lower_stake() -> None:
+    assert ports(book_of([(5, register(2, 1, 1)), (5, register(1, 1, 1))]), 5) == {1: (1, 1)}
+
+
+def test_deregistering_frees_the_stake_at_once() -> None:
+    left: list[Stamped] = [(5, register(1, 1, 1)), (9, deregister(1, 2))]
+    assert ports(book_of(left), 8) == {1: (1, 1)}
+    assert ports(book_of(left), 9) == {}
+    assert ports(book_of([*left, (10, register(1, 2, 3))]), 10) == {2: (1, 1)}
+
+
+def test_deregistering_ends_a_change_that_waits() -> None:
+    book = book_of([(5, register(1, 1, 1)), (6, register(1, 1, 2)), (7, deregister(1, 3))])
+    assert ports(book, 7) == ports(book, 24) == {}
+
+
+def test_deregistering_and_registering_in_one_block_is_a_change() -> None:
+    both: list[Stamped] = [(6, deregister(1, 2)), (6, register(1, 1, 3, port=3))]
+    for order in (both, both[::-1]):
+        book = book_of([(5, register(1, 1, 1)), *order])
+        assert (ports(book, 23), ports(book, 24)) == ({1: (1, 1)}, {1: (1, 3)})
+
+
+def test_equal_sequences_void_each_other_until_a_higher_one() -> None:
+    double = [(5, register(1, 1, 1)), (6, register(1, 2, 1))]
+    book = book_of(double)
+    assert ports(book, 5) == {1: (1, 1)}
+    assert ports(book, 6) == ports(book, 24) == {}
+    assert [key[0] for key in book.contested(6)] == [1, 2]
+    assert not book.contested(5)
+    settled = book.apply(register(1, 2, 2), 7)
+    assert ports(settled, 7) == {2: (1, 1)}
+    assert not settled.contested(7)
+
+
+def test_a_registration_and_a_deregistration_of_one_sequence_void_each_other() -> None:
+    book = book_of([(5, register(1, 1, 1)), (6, deregister(1, 1))])
+    assert ports(book, 6) == {}
+    assert [key[0] for key in book.contested(6)] == [1]
+
+
+def test_an_operator_with_another_stake_in_force_is_not_contested() -> None:
+    book = book_of([(5, register(1, 1, 1)), (5, register(1, 2, 1)), (5, register(2, 1, 1))])
+    assert ports(book, 5) == {1: (2, 1)}
+    assert [key[0] for key in book.contested(5)] == [2]
+
+
+def test_a_second_signature_of_the_same_content_changes_nothing() -> None:
+    book = book_of([(5, register(1, 1, 1))])
+    again = register(1, 1, 1, signature=9)
+    with pytest.raises(StaleMessage):
+        book.accepts(again)
+    assert ports(book.apply(again, 6), 6) == {1: (1, 1)}
+
+
+def test_the_owner_is_told_which_sequence_comes_next() -> None:
+    book = book_of([(5, register(1, 1, 4)), (6, register(1, 1, 2))])
+    assert book.last_sequence(stake(1)) == 4
+    assert book.last_sequence(stake(2)) is None
+
+
+def test_stamps_do_not_descend() -> None:
+    with pytest.raises(ValueError):
+        book_of([(5, register(1, 1, 1)), (4, register(2, 2, 1))])
+
+
+SMALL = st.integers(1, 3)
+ENTRIES = st.builds(register, SMALL, SMALL, SMALL, SMALL) | st.builds(deregister, SMALL, SMALL)
+HISTORIES = st.lists(st.tuples(st.integers(0, 3 * PERIOD), ENTRIES), max_size=9).map(
+    lambda entries: sorted(entries, key=lambda one: one[0])
+)
+
+
+@settings(max_examples=200)
+@given(HISTORIES)
+def test_the_book_says_what_the_plain_rules_say(history: list[Stamped]) -> None:
+    book, model = book_of(history), BookModel(PERIOD, history)
+    for height in HEIGHTS:
+        assert dict(book.in_force(height)) == model.in_force(height)
+        assert list(book.in_force(height)) == sorted(book.in_force(height))
+        assert list(book.contested(height)) == sorted(model.contested(height))
+
+
+@given(HISTORIES, st.randoms(use_true_random=False))
+def test_within_a_stamp_the_order_does_not_matter(history: list[Stamped], random: Random) -> None:
+    shuffled: list[Stamped] = []
+    for _, group in groupby(history, key=lambda one: one[0]):
+        entries = list(group)
+        random.shuffle(entries)
+        shuffled += entries
+    one, other = book_of(history), book_of(shuffled)
+    for height in HEIGHTS:
+        assert one.in_force(height) == other.in_force(height)
+        assert one.contested(height) == other.contested(height)
+
+
+@given(HISTORIES)
+def test_a_block_at_once_is_its_entries_one_by_one(history: list[Stamped]) -> None:
+    book = RegistrationBook.empty(DEVNET)
+    for stamp, group in groupby(history, key=lambda one: one[0]):
+        book = book.apply_all([entry for _, entry in group], stamp)
+    for height in HEIGHTS:
+        assert book.in_force(height) == book_of(history).in_force(height)
+
+
+@given(HISTORIES, st.lists(ENTRIES, max_size=6), st.integers(1, 3), SMALL)
+def test_nothing_replays_after_a_tombstone(
+    history: list[Stamped], later: list[Entry], sequence: int, owner: int
+) -> None:
+    height = 3 * PERIOD + 1
+    book = book_of(history).apply(deregister(owner, sequence), height)
+    for number, entry in enumerate(later):
+        book = book.apply(entry, height + number)
+    for anchor in range(height, height + 3 * PERIOD, 5):
+        for entry in book.in_force(anchor).values():
+            assert entry.stake_address != stake(owner) or entry.stake_sequence > sequence
+
+
+@given(HISTORIES, st.lists(ENTRIES, max_size=6))
+def test_what_was_taken_once_is_never_taken_again(history: list[Stamped], later: list[Entry]) -> None:
+    height = 3 * PERIOD
+    book = book_of([*history, *((height, entry) for entry in later)])
+    for entry in [entry for _, entry in history] + later:
+        with pytest.raises(StaleMessage):
+            book.accepts(entry)
+
+
+@given(HISTORIES, ENTRIES)
+def test_what_is_not_accepted_changes_nothing(history: list[Stamped], entry: Entry) -> None:
+    book = book_of(history)
+    try:
+        book.accepts(entry)
+    except StaleMessage:
+        after = book.apply(entry, 3 * PERIOD)
+        for height in range(0, 6 * PERIOD, 4):
+            assert after.in_force(height) == book.in_force(height)
+        assert after.last_sequence(entry.stake_address) == book.last_sequence(entry.stake_address)
+    else:
+        with pytest.raises(StaleMessage):
+            book.apply(entry, 3 * PERIOD).accepts(entry)
+
+
+@given(HISTORIES)
+def test_one_stake_backs_one_operator(history: list[Stamped]) -> None:
+    for height in HEIGHTS:
+        stakes = [entry.stake_address for entry in book_of(history).in_force(height).values()]
+        assert len(set(stakes)) == len(stakes)
+
+
+@given(HISTORIES, st.integers(0, 4 * PERIOD), st.lists(ENTRIES, max_size=5))
+def test_pruned_history_is_not_missed(history: list[Stamped], height: int, later: list[Entry]) -> None:
+    whole = book_of(history)
+    pruned = whole.pruned(height)
+    start = max(height, 3 * PERIOD)
+    for anchor in range(height, height + 3 * PERIOD, 5):
+        assert pruned.in_force(anchor) == whole.in_force(anchor)
+        assert pruned.contested(anchor) == whole.contested(anchor)
+    for number, entry in enumerate(later):
+        whole, pruned = whole.apply(entry, start + number), pruned.apply(entry, start + number)
+    for anchor in range(height, start + 3 * PERIOD, 5):
+        assert pruned.in_force(anchor) == whole.in_force(anchor)
+        assert pruned.contested(anchor) == whole.contested(anchor)
+
+
+@given(HISTORIES)
+def test_a_book_never_changes(history: list[Stamped]) -> None:
+    book = RegistrationBook.empty(DEVNET)
+    seen = []
+    for stamp, entry in history:
+        seen.append((book, dict(book.in_force(3 * PERIOD))))
+        book = book.apply(entry, stamp)
+    for old, said in seen:
+        assert dict(old.in_force(3 * PERIOD)) == said
+
+
+def test_contents_tell_entries_apart() -> None:
+    assert content_digest(register(1, 1, 1)) != content_digest(register(1, 1, 1, port=2))
