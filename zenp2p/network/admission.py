@@ -41,7 +41,8 @@ class Admission:
         """Let a new socket in, or return None; `give_way` is called if it must make room."""
         where, limits = origin(ip), self._limits
         if (
-            self._sockets[where] >= limits.connections_per_ip_max
+            self.inside >= limits.sockets_max
+            or self._sockets[where] >= limits.connections_per_ip_max
             or self._half_open_by_origin[where] >= limits.handshakes_per_ip_max
         ):
             self.refused += 1

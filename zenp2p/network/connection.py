@@ -39,8 +39,8 @@ class Connection(INetConn):
         self.direct: Stream | None = None
         """Our stream of direct messages to the peer, opened with the first one."""
         self.direct_lock = trio.Lock()
-        self.direct_in = False
-        """Whether the peer has a stream of direct messages to us."""
+        self.direct_in: trio.CancelScope | None = None
+        """What ends the reading of the peer's direct messages."""
 
     @property
     def is_closed(self) -> bool:

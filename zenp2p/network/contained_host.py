@@ -97,9 +97,13 @@ class Host(BasicHost):
 
 
 async def answer_ping(stream: INetStream) -> None:
-    """Send back what the peer sends, 32 bytes at a time, until it has enough."""
+    """Send back what the peer sends, 32 bytes at a time, until it has enough or is silent for long."""
+    assert isinstance(stream, Stream)
     while True:
-        data = b""
-        while len(data) < PING_LENGTH:
-            data += await stream.read(PING_LENGTH - len(data))
-        await stream.write(data)
+        with trio.move_on_after(stream.muxed_conn.limits.ping_idle_seconds) as scope:
+            data = b""
+            while len(data) < PING_LENGTH:
+                data += await stream.read(PING_LENGTH - len(data))
+            await stream.write(data)
+        if scope.cancelled_caught:
+            return await stream.close()

@@ -22,7 +22,6 @@ from zenp2p.network.connection import Connection
 from zenp2p.network.frames import frame, read_frame
 from zenp2p.network.limits import Limits
 from zenp2p.network.negotiate import propose
-from zenp2p.network.stream import Stream
 from zenp2p.ports import Received, RequestHandler, TransportError
 
 log = logging.getLogger(__name__)
@@ -80,19 +79,18 @@ class Exchange:
     async def tell(self, connection: Connection, data: bytes) -> None:
         """Queue a one-way message; raises `TransportError`."""
         message = frame(data, self._limits.message_size_max)
-        try:
-            async with connection.direct_lock:
+        async with connection.direct_lock:
+            try:
                 if connection.direct is None:
-                    connection.direct = await self._open_direct(connection)
+                    connection.direct = await connection.new_stream()
+                    await propose(connection.direct, DIRECT)
                 await connection.direct.write(message)
-        except IOException as error:
-            connection.abort()
-            raise TransportError(f"the peer takes no messages: {error}") from error
-
-    async def _open_direct(self, connection: Connection) -> Stream:
-        stream = await connection.new_stream()
-        await propose(stream, DIRECT)
-        return stream
+            except IOException as error:
+                _drop_direct(connection)
+                raise TransportError(f"the peer takes no messages: {error}") from error
+            except BaseException:  # a message cut short would spoil the next one
+                _drop_direct(connection)
+                raise
 
     # The peer asks.
 
@@ -129,16 +127,21 @@ class Exchange:
             raise HandlerFailed from error
 
     async def listen_direct(self, connection: Connection, stream: INetStream) -> None:
-        """Take the peer's direct messages until it stops; raises `MalformedMessage` for a second stream."""
-        if connection.direct_in:
-            raise MalformedMessage("a second stream of direct messages")
-        connection.direct_in = True
+        """Take the peer's direct messages until it stops, or opens another stream of them."""
+        if connection.direct_in is not None:
+            connection.direct_in.cancel()
         limits = self._limits
-        try:
-            while True:
-                data = await read_frame(stream, limits.message_size_max, limits.request_seconds)
-                await self._deliver(Received(connection.key, connection.remote.ip, "", data))
-        except StreamEOF:
-            await stream.close()
-        finally:
-            connection.direct_in = False
+        with trio.CancelScope() as connection.direct_in:
+            try:
+                while True:
+                    data = await read_frame(stream, limits.message_size_max, limits.request_seconds)
+                    await self._deliver(Received(connection.key, connection.remote.ip, "", data))
+            except StreamEOF:
+                await stream.close()
+        await stream.reset()
+
+
+def _drop_direct(connection: Connection) -> None:
+    if connection.direct is not None:
+        connection.direct.abort()
+        connection.direct = None

@@ -90,7 +90,8 @@ class Gossip(PatchedPubsub):
         self._counters = counters
         self._deliver = deliver
         self._accept = accept
-        self._reading: set[ID] = set()
+        self._opening = set()
+        self._reading: dict[ID, trio.CancelScope] = {}
 
     def new_queue(self) -> PacketQueue:
         """Return the queue of packets to a new peer."""
@@ -116,23 +117,27 @@ class Gossip(PatchedPubsub):
     # What comes in.
 
     async def stream_handler(self, stream: INetStream) -> None:
-        """Read a peer's gossip to its end, which ends the connection."""
+        """Read a peer's gossip to its end, which ends the connection, or until it opens a new stream."""
         peer = stream.muxed_conn.peer_id
         if peer in self._reading:
-            raise MalformedMessage("a second gossip stream")
-        self._reading.add(peer)
-        try:
-            await self.continuously_read_stream(stream)
-        finally:
-            self._reading.discard(peer)
-            await stream.muxed_conn.close()
+            self._reading[peer].cancel()
+        with trio.CancelScope() as scope:
+            self._reading[peer] = scope
+            try:
+                await self.continuously_read_stream(stream)
+            finally:
+                if self._reading.get(peer) is scope:
+                    del self._reading[peer]
+                    await stream.muxed_conn.close()
+        await stream.reset()
 
     async def continuously_read_stream(self, stream: INetStream) -> None:
         """Take packet after packet; raises for a malformed one, and libp2p's error at the end."""
         assert isinstance(stream, Stream)
         connection = stream.muxed_conn.owner
-        reader = PacketReader(stream, self.limits.message_size_max + PACKET_OVERHEAD)
-        rate, budget, last = self.limits.gossip_rate_max, self.limits.gossip_rate_max, trio.current_time()
+        limits = self.limits
+        reader = PacketReader(stream, limits.message_size_max + PACKET_OVERHEAD, limits.request_seconds)
+        rate, budget, last = limits.gossip_rate_max, limits.gossip_rate_max, trio.current_time()
         while True:
             packet = await reader.next()
             rpc = RPC.FromString(packet)
@@ -212,6 +217,8 @@ class Gossip(PatchedPubsub):
             pass
         finally:
             self._counters["gossip_dropped_outbound"] += queue.dropped
+            if self.peers.get(peer_id) is stream:
+                self._handle_dead_peer(peer_id)
             await stream.muxed_conn.close()
 
 

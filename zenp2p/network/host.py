@@ -28,6 +28,9 @@ from zenp2p.network.tcp import listen as listen_on
 from zenp2p.network.tcp import listening_on
 from zenp2p.ports import Endpoint, Received, RequestHandler, TransportError
 
+STOP_SECONDS = 1.5
+"""For closing connections and services in order; then what is left is cancelled."""
+
 log = logging.getLogger(__name__)
 
 
@@ -161,6 +164,9 @@ class LibP2PNetwork:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._lasting.inbox.pump)
                 nursery.start_soon(self._keep_alive, nursery.cancel_scope)
+                await self._stopping.wait()
+                await trio.sleep(STOP_SECONDS)
+                nursery.cancel_scope.cancel()  # a service of libp2p that does not end by itself
         finally:
             self._stopping.set()
             self._lasting.inbox.close()

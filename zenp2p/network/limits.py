@@ -33,6 +33,8 @@ class Limits:
     """Established connections; then new inbound ones are refused."""
     connections_dialled_max: int = 128
     """Connections that the dialer keeps up by itself; requests may dial beyond it."""
+    sockets_max: int = 512
+    """Inbound sockets, half-open ones and probes included; then new ones are refused."""
     connections_per_ip_max: int = 16
     """Inbound sockets of one address, from the accept on."""
     handshakes_max: int = 64
@@ -56,6 +58,8 @@ class Limits:
 
     handshake_seconds: float = 5.0
     """From the accept, or from the dial, until the peer is authenticated."""
+    ping_idle_seconds: float = 60.0
+    """A libp2p ping stream on which nothing comes for so long is closed."""
     negotiate_seconds: float = 5.0
     """From a stream's first byte until its protocol is agreed."""
     request_seconds: float = 10.0

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 HEADER = struct.Struct("!BBHII")
 DATA, WINDOW_UPDATE, PING, GO_AWAY = range(4)
 SYN, ACK, FIN, RST = 1, 2, 4, 8
+WRITE_SIZE = 65_519
+"""Bytes of plaintext in one noise packet."""
 OUTBOUND_SOFT = 1 << 18
 """Bytes waiting for the writer above which streams wait."""
 OUTBOUND_HARD = 1 << 20
@@ -282,7 +284,8 @@ class Muxer(IMuxedConn):
             data, self._outbound = bytes(self._outbound), bytearray()
             taken, self._outbound_taken = self._outbound_taken, trio.Event()
             taken.set()
-            with trio.fail_after(self.limits.write_seconds):
-                await self._session.write(data)
+            for start in range(0, len(data), WRITE_SIZE):
+                with trio.fail_after(self.limits.write_seconds):
+                    await self._session.write(data[start : start + WRITE_SIZE])
             if self._drained is not None and not self._outbound:
                 self._drained.set()

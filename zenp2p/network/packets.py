@@ -34,24 +34,38 @@ PACKET_OVERHEAD = 4096
 class PacketReader:
     """Reads length-prefixed packets through one buffer, not byte by byte."""
 
-    def __init__(self, stream: INetStream, size_max: int) -> None:
-        """Read from `stream`, refusing packets above `size_max` bytes before storing them."""
+    def __init__(self, stream: INetStream, size_max: int, seconds: float) -> None:
+        """Read from `stream`, refusing packets above `size_max` bytes before storing them.
+
+        A packet that has begun must be there within `seconds`, else `trio.TooSlowError`.
+        """
         self._stream = stream
+        self._seconds = seconds
         self._size_max = size_max
         self._buffer = bytearray()
 
     async def next(self) -> bytes:
         """Return the next packet; raises `MalformedMessage`, and libp2p's errors at the end."""
-        while (head := self._head()) is None:
+        if not self._buffer:
             self._buffer += await self._stream.read(READ_SIZE)
-        start, length = head
+        start, length = self._head() or await self._rest_of_head()
         if length > self._size_max:
             raise MalformedMessage(f"a packet of {length} bytes")
-        while len(self._buffer) < start + length:
-            self._buffer += await self._stream.read(READ_SIZE)
+        if len(self._buffer) < start + length:
+            await self._fill(start + length)
         packet = bytes(self._buffer[start : start + length])
         del self._buffer[: start + length]
         return packet
+
+    async def _rest_of_head(self) -> tuple[int, int]:
+        while (head := self._head()) is None:
+            await self._fill(len(self._buffer) + 1)
+        return head
+
+    async def _fill(self, size: int) -> None:
+        with trio.fail_after(self._seconds):
+            while len(self._buffer) < size:
+                self._buffer += await self._stream.read(READ_SIZE)
 
     def _head(self) -> tuple[int, int] | None:
         length = 0

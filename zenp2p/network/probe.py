@@ -7,6 +7,8 @@ connection, is not taken for one, and an existing one does not count as reached.
 question goes to the same handlers as a request. Spec: `spec/network.md`.
 """
 
+from contextlib import suppress
+
 import trio
 from libp2p.abc import ISecureConn
 from libp2p.io.exceptions import IOException
@@ -50,4 +52,5 @@ async def answer_probe(
         return
     with trio.fail_after(limits.request_seconds):
         await session.write(frame(reply, limits.message_size_max))
-        await session.read(1)  # until the asker has it and leaves
+        with suppress(IOException):
+            await session.read(1)  # until the asker has it and leaves

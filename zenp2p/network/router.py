@@ -12,6 +12,7 @@ import time
 import trio
 from libp2p.peer.id import ID
 from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11
+from libp2p.pubsub.mcache import MessageCache
 from libp2p.pubsub.pb.rpc_pb2 import RPC, ControlGraft, ControlMessage, Message
 
 from zenp2p.network.limits import Limits
@@ -19,6 +20,28 @@ from zenp2p.network.packets import PacketQueue, encode
 from zenp2p.network.upstream import PatchedGossipSub
 
 log = logging.getLogger(__name__)
+
+
+class BoundedCache(MessageCache):
+    """The messages of the last heartbeats, as far as they fit in so many bytes."""
+
+    def __init__(self, like: MessageCache, bytes_max: int) -> None:
+        """Cover as many heartbeats as `like`."""
+        super().__init__(like.window_size, like.history_size)
+        self._bytes_max = bytes_max
+        self._bytes = 0
+
+    def put(self, msg: Message) -> None:
+        """Keep a message to hand it on when asked, unless that is too much."""
+        if self._bytes + len(msg.data) <= self._bytes_max:
+            before = len(self.msgs)
+            super().put(msg)
+            self._bytes += len(msg.data) * (len(self.msgs) - before)
+
+    def shift(self) -> None:
+        """Forget the messages of the oldest heartbeat."""
+        super().shift()
+        self._bytes = sum(len(message.data) for message in self.msgs.values())
 
 
 class Router(PatchedGossipSub):
@@ -37,6 +60,7 @@ class Router(PatchedGossipSub):
             eclipse_protection_enabled=False,
         )
         self.scorer = None
+        self.mcache = BoundedCache(self.mcache, limits.gossip_bytes_cached_max)
         self._limits = limits
 
     async def publish(self, msg_forwarder: ID, pubsub_msg: Message) -> None:

@@ -26,6 +26,9 @@ REPLACED = {
 class PatchedPubsub(Pubsub):
     """Pubsub with our own queue for each peer."""
 
+    _opening: set[ID]
+    """Peers to which a gossip stream is being opened."""
+
     @abstractmethod
     def new_queue(self) -> RpcQueue:
         """Return the queue of packets to a new peer."""
@@ -36,9 +39,13 @@ class PatchedPubsub(Pubsub):
 
     async def _handle_new_peer(self, peer_id: ID) -> None:
         # Reason: libp2p's queue holds 32 packets of any size, and it is made here.
-        if peer_id in self.peers:
+        if peer_id in self.peers or peer_id in self._opening:
             return
-        stream = await self.host.new_stream(peer_id, self.protocols)
+        self._opening.add(peer_id)
+        try:
+            stream = await self.host.new_stream(peer_id, self.protocols)
+        finally:
+            self._opening.discard(peer_id)
         self.router.add_peer(peer_id, stream.get_protocol())
         self.peers[peer_id] = stream
         queue = self.peer_queues[peer_id] = self.new_queue()
