@@ -13,6 +13,7 @@ from tests.architecture.source import PACKAGES, modules
 CODE_NAME = re.compile(rf"`((?:{'|'.join(PACKAGES)})(?:\.\w+)+)(?:\([^`]*\))?`")
 FILE_SUFFIXES = {"md", "json", "toml", "py", "log"}
 VECTOR_FOLDER = re.compile(r"\btests/vectors/(\w+)")
+LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 SPEC_PAGE = re.compile(r"\bspec/[\w/-]+\.md\b")
 
 
@@ -55,6 +56,31 @@ def missing_pages(root: Path) -> list[str]:
         for page in sorted(set(SPEC_PAGE.findall(text)))
         if not (root / page).is_file()
     ]
+
+
+def broken_links(root: Path) -> list[str]:
+    """Return the relative links of the documents (decision records included) that lead nowhere."""
+    return [
+        f"{page.relative_to(root)}: {target}"
+        for page in [*sorted(root.glob("*.md")), *sorted((root / "spec").rglob("*.md"))]
+        for target in _links(page)
+        if not (page.parent / target).exists()
+    ]
+
+
+def unlisted_pages(root: Path) -> list[str]:
+    """Return the spec pages that the overview does not lead to."""
+    overview = root / "spec" / "overview.md"
+    listed = {(overview.parent / target).resolve() for target in _links(overview)}
+    return [
+        str(page.relative_to(root))
+        for page in rule_pages(root)
+        if page != overview and page.resolve() not in listed
+    ]
+
+
+def _links(page: Path) -> list[str]:
+    return [target for target in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in target]
 
 
 def rule_pages(root: Path) -> list[Path]:

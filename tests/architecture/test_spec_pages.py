@@ -41,6 +41,14 @@ def test_every_page_that_is_pointed_at_exists() -> None:
     assert missing_pages(ROOT) == []
 
 
+def test_every_link_leads_somewhere() -> None:
+    assert broken_links(ROOT) == []
+
+
+def test_the_overview_leads_to_every_page() -> None:
+    assert unlisted_pages(ROOT) == []
+
+
 def test_the_pages_name_code_at_all() -> None:
     assert sum("`protocol." in page.read_text() for page in rule_pages(ROOT)) >= 3
 
@@ -114,3 +122,20 @@ def test_a_planted_pointer_to_no_page_is_seen(tmp_path: Path) -> None:
         "protocol/a.py: there is no spec/b.md",
         "spec/a.md: there is no spec/c.md",
     ]
+
+
+def test_a_planted_broken_link_is_seen(tmp_path: Path) -> None:
+    plant(
+        tmp_path,
+        {"README.md": "[a](spec/a.md) [b](spec/b.md#part) [c](https://example.org)", "spec/a.md": ""},
+    )
+    plant(tmp_path, {"spec/decisions/0001-x.md": "[up](../a.md) [away](../gone.md)"})
+    assert broken_links(tmp_path) == ["README.md: spec/b.md", "spec/decisions/0001-x.md: ../gone.md"]
+
+
+def test_a_planted_lost_page_is_seen(tmp_path: Path) -> None:
+    plant(
+        tmp_path,
+        {"spec/overview.md": "[a](a.md)", "spec/a.md": "", "spec/b.md": "", "spec/decisions/0001-x.md": ""},
+    )
+    assert unlisted_pages(tmp_path) == ["spec/b.md"]
