@@ -7,10 +7,12 @@ import pytest
 from tests.architecture.planting import plant
 from tests.architecture.source import ROOT
 from tests.architecture.spec_pages import (
+    broken_links,
     missing_pages,
     missing_vector_folders,
     rule_pages,
     unknown_code_names,
+    unlisted_pages,
 )
 
 CODE = {
