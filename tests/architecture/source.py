@@ -7,7 +7,7 @@ empty when all is well; so each can be tried on a planted breach.
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +66,14 @@ class Module:
 def modules(root: Path, *packages: str) -> list[Module]:
     """Return the modules of the given packages (all four when none is named), sorted by path."""
     folders = [root / package for package in packages or PACKAGES]
-    return [Module(root, path) for folder in folders for path in sorted(folder.rglob("*.py"))]
+    paths = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+    return [_read(root, path, path.stat().st_mtime_ns) for path in paths]
+
+
+@cache
+def _read(root: Path, path: Path, changed_ns: int) -> Module:
+    """Return the module; parsed once for all checks, again when the file has changed."""
+    return Module(root, path)
 
 
 def within(name: str, prefix: str) -> bool:
