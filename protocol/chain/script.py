@@ -30,7 +30,6 @@ REDEEM_SCRIPT_MAX = 520
 _P2PKH_HEAD, _P2PKH_END = b"\x76\xa9\x14", b"\x88\xac"
 _P2SH_HEAD, _P2SH_END = b"\xa9\x14", b"\x87"
 _CHECKSIG = 0xAC
-_TAIL_SIZES = range(35, 40)
 
 
 class ScriptKind(Enum):
@@ -156,7 +155,7 @@ def replay_tail(block_hash: bytes, height: int) -> bytes:
 
 def _read_tail(script: bytes, position: int) -> ReplayTail | None:
     """Return the tail that stands from `position` to the end of the script, else None."""
-    if len(script) - position not in _TAIL_SIZES or script[position] != 32:
+    if script[position : position + 1] != b"\x20":
         return None
     number = read_number(script, position + 33)
     if number is None or script[number[1] :] != bytes([OP_CHECKBLOCKATHEIGHT]):

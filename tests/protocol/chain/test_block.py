@@ -431,10 +431,16 @@ def test_proof_of_work() -> None:
         check_proof_of_work(dataclasses.replace(header, bits=0))
 
 
-def test_a_hash_that_equals_its_target_is_good_enough() -> None:
-    header = BlockHeader(version=1, previous=bytes(32), merkle_root=bytes(32), time=0, bits=0x207FFFFF)
-    nonce = next(n for n in range(100) if block_hash(dataclasses.replace(header, nonce=n))[-1] < 0x80)
-    check_proof_of_work(dataclasses.replace(header, nonce=nonce))
+def test_a_hash_that_equals_its_target_is_good_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    header = parse_block(BITCOIN_GENESIS, DEVNET).header
+    for excess in (0, 1):
+        wanted = (compact_target(header.bits) + excess).to_bytes(32, "little")
+        monkeypatch.setattr("protocol.chain.block.block_hash", lambda _, wanted=wanted: wanted)
+        if excess:
+            with pytest.raises(InvalidChainData, match="does not reach"):
+                check_proof_of_work(header)
+        else:
+            check_proof_of_work(header)
 
 
 def test_vectors() -> None:

@@ -357,6 +357,20 @@ def test_outputs_that_cannot_be_spent(script: bytes) -> None:
         verify_p2pkh_input(tx, 0, script)
 
 
+def test_redeem_scripts_with_a_tail_or_above_520_bytes_cannot_be_spent() -> None:
+    tx = unsigned()
+    many = [b"\x04" + bytes([number]) * 64 for number in range(7)]
+    large = b"\x51" + b"".join(map(push_data, [KEYS[0], *many, many[0]])) + b"\x59\xae"
+    assert len(large) > 520
+    for redeem in (large, REDEEM + TAIL):
+        digest = signature_hash(tx, 0, redeem, 1)
+        count = match_template(redeem).required
+        signatures = [ecdsa_sign(digest, secret) + b"\x01" for secret in SECRETS[:count]]
+        signed = signed_by(tx, 0, *signatures, redeem=redeem)
+        with pytest.raises(InvalidChainData, match="only the redeem script of a multisig"):
+            verify_input_script(signed, 0, address_script(pay_to_script_hash(redeem)))
+
+
 def test_all_inputs_at_once() -> None:
     tx, mine = unsigned(), address_script(pay_to_public_key_hash(KEYS[0]))
     key_script = sign_p2pkh_input(tx, 0, mine, SECRETS[0])

@@ -181,6 +181,7 @@ def test_only_the_shortest_tail_in_this_order_counts() -> None:
         push_data(block_hash) + b"\x05\x00\x00\x00\x00\x01\xb4",  # five bytes
         push_data(block_hash[:31]) + push_number(300) + b"\xb4",
         b"\x4c\x20" + block_hash + push_number(300) + b"\xb4",  # a longer push
+        b"\x21" + block_hash + push_number(300) + b"\xb4",  # a push of 33 bytes, so another script
         replay_tail(block_hash, 300) + b"\xb4",
         replay_tail(block_hash, 300)[:-1],
         replay_tail(block_hash, 300) * 2,
@@ -201,6 +202,9 @@ def test_only_the_shortest_tail_in_this_order_counts() -> None:
         ("6a4c51" + "00" * 81, "81 bytes"),
         ("6a4d0100ff", "a two-byte length"),
         ("76a91400112233445566778899aabbccddeeff0011223388", "P2PKH cut short"),
+        ("76a91400112233445566778899aabbccddeeff0011223388ad", "CHECKSIGVERIFY in place of CHECKSIG"),
+        ("76a91500112233445566778899aabbccddeeff0011223388ac", "a hash of 21 bytes"),
+        ("a91400112233445566778899aabbccddeeff0011223388", "EQUALVERIFY in place of EQUAL"),
         ("2105" + "11" * 32 + "ac", "a key that begins with 05"),
         ("4106" + "11" * 64 + "ac", "a hybrid key"),
         ("5121" + "02" * 33 + "52ae", "one key, said to be two"),
@@ -222,8 +226,9 @@ def test_a_bare_multisig_has_no_address_but_sixteen_keys_at_most() -> None:
     script = b"\x60" + b"".join(map(push_data, keys)) + b"\x60\xae"
     assert match_template(script) == Template(ScriptKind.MULTISIG, tuple(keys), 16)
     assert script_address(script) is None
-    longer = b"\x60" + b"".join(map(push_data, [*keys, keys[0]])) + b"\x60\xae"
-    assert match_template(longer).kind is ScriptKind.NONSTANDARD
+    for count in (b"\x60", b"\x61"):
+        longer = b"\x60" + b"".join(map(push_data, [*keys, keys[0]])) + count + b"\xae"
+        assert match_template(longer).kind is ScriptKind.NONSTANDARD
 
 
 @given(st.lists(st.binary(max_size=600), max_size=6))

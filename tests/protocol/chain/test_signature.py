@@ -27,6 +27,12 @@ def test_reads_what_another_encoder_writes(r: int, s: int) -> None:
             parse_der(der(r, s))
 
 
+def test_the_half_of_the_order_is_the_last_low_s() -> None:
+    assert parse_der(der(1, HALF_ORDER)) == (1, HALF_ORDER)
+    with pytest.raises(InvalidChainData, match="high S"):
+        parse_der(der(1, HALF_ORDER + 1))
+
+
 @given(NUMBERS, st.integers(1, HALF_ORDER), st.data())
 def test_no_two_spellings_of_one_signature(r: int, s: int, data: st.DataObject) -> None:
     original = der(r, s)
