@@ -27,7 +27,6 @@ from protocol.node.effects import (
 )
 from protocol.node.machine import Node
 from protocol.node.records import encode_slot
-from protocol.units import OperatorKey
 from zenp2p.ports import Endpoint, Network, Received, Store, TransportError
 
 log = logging.getLogger(__name__)
@@ -61,7 +60,6 @@ class Driver:
         network: Network,
         nursery: trio.Nursery,
         announce: Callable[[Announce], None],
-        punish: Callable[[OperatorKey, str], None],
     ) -> None:
         self.node = node
         self._store = store
@@ -69,7 +67,6 @@ class Driver:
         self._network = network
         self._nursery = nursery
         self._announce = announce
-        self._punish = punish
         self._turn = trio.Lock()
         self._sends = trio.CapacityLimiter(SENDS_AT_ONCE_MAX)
         self._waiting = 0
@@ -113,7 +110,8 @@ class Driver:
                 case Learn():
                     self._network.learn(effect.peer, Endpoint(effect.ip, effect.port))
                 case Punish():
-                    self._punish(effect.peer, effect.reason)
+                    log.warning("peer dropped", extra={"peer": effect.peer.hex(), "reason": effect.reason})
+                    await self._network.drop(effect.peer)
                 case Announce():
                     self._announce(effect)
 

@@ -93,6 +93,9 @@ class Network(Protocol):
     def forget(self, peer: OperatorKey) -> None:
         """Drop `peer` from the table of peers to dial."""
 
+    async def drop(self, peer: OperatorKey) -> None:
+        """End the connection to a peer that broke a rule, if there is one."""
+
     def peers(self) -> Sequence[tuple[OperatorKey, bytes]]:
         """The peers connected now, with their observed packed addresses, sorted by key."""
 

@@ -81,7 +81,7 @@ class GroupMachine:
         self._decided: list[DataBlock] = []
         self._offered: bytes | None = None
         self._moved = True
-        self._contradicted = False
+        self.contradicted = False
         self._began_at = chain.tip()[0]
         self._load()
         self._ballot = self._open()
@@ -170,7 +170,7 @@ class GroupMachine:
 
     def offer(self, candidates: Callable[[], Candidates], now: int) -> list[Effect]:
         """Propose what comes next, if anything does and nothing as good was offered already."""
-        if self._contradicted or not (self._moved or self._offered is None):
+        if self.contradicted or not (self._moved or self._offered is None):
             return []
         self._moved = False
         body = self._next_block(candidates())
@@ -254,7 +254,7 @@ class GroupMachine:
         effects: list[Effect] = []
         while self._ballot.accusations:
             effects += self.accuse(self._ballot.accusations.pop())
-        if self._ballot.decided is not None and not self._contradicted:
+        if self._ballot.decided is not None and not self.contradicted:
             value, certificate = self._ballot.decided
             effects += self._apply(CertifiedBlock(block=value, certificate=certificate), now)
         return effects
@@ -270,7 +270,7 @@ class GroupMachine:
         except NotYetKnown:
             return []
         except InvalidBlock as error:
-            self._contradicted = True
+            self.contradicted = True
             news: News = {"height": self.state.height + 1, "reason": str(error)}
             return [Announce("data_chain.contradiction", news)]
         effects: list[Effect] = [*self._ballot.forget()]

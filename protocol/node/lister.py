@@ -59,7 +59,7 @@ class Lister:
         self._topic = topic
         self._dirty = True
         self._offered: bytes | None = None
-        self._contradicted = False
+        self.contradicted = False
         self.state: ListState = first_state(genesis)
         self.electorate = Electorate.of(
             Voter(operator_key=member.operator_key, age=member.age) for member in genesis.members
@@ -83,7 +83,7 @@ class Lister:
 
     def receive(self, envelope: bytes, statement: Statement, now: int) -> list[Effect]:
         """Take a statement about a list; its signature is checked if it is wanted."""
-        if self._contradicted:
+        if self.contradicted:
             return []
         return self._ballot.receive(envelope, statement, now) + self._settle(now)
 
@@ -163,7 +163,7 @@ class Lister:
 
     def _settle(self, now: int) -> list[Effect]:
         """Take up a decision, if there is one."""
-        if self._ballot.decided is None or self._contradicted:
+        if self._ballot.decided is None or self.contradicted:
             return []
         value, certificate = self._ballot.decided
         return self._accept(value, certificate)
@@ -179,7 +179,7 @@ class Lister:
         except NotYetKnown:
             return []  # blocks are missing: the file is asked for again when they are here
         except InvalidBlock as error:
-            self._contradicted = True
+            self.contradicted = True
             return [Announce("list.contradiction", {"period": self.state.period, "reason": str(error)})]
         file = encode_list_file(ours.header, ours.entries, ours.members, certificate)
         effects: list[Effect] = [

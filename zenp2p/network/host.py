@@ -135,6 +135,13 @@ class LibP2PNetwork:
         """Drop `peer` from the table of peers to dial."""
         self._lasting.table.forget(peer)
 
+    async def drop(self, peer: OperatorKey) -> None:
+        """End the connection to a peer that broke a rule, if there is one."""
+        connection = self._life.switch.connection(peer) if self._life is not None else None
+        if connection is not None:
+            self.counters["peers_dropped"] += 1
+            await connection.close()
+
     def peers(self) -> Sequence[tuple[OperatorKey, bytes]]:
         """The peers connected now, with their observed packed addresses, sorted by key."""
         life = self._life

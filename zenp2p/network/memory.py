@@ -166,6 +166,14 @@ class MemoryNetwork:
         """Drop `peer` from the table of peers to dial."""
         self.known.pop(peer, None)
 
+    async def drop(self, peer: OperatorKey) -> None:
+        """End the link to a peer that broke a rule: neither side knows the other any more."""
+        self.known.pop(peer, None)
+        node = self._hub.nodes.get(peer)
+        if node is not None:
+            node.known.pop(self.operator_key, None)
+        await trio.lowlevel.checkpoint()
+
     def peers(self) -> Sequence[tuple[OperatorKey, bytes]]:
         """The nodes linked now, with their addresses, sorted by key."""
         nodes = sorted(self._hub.nodes.items())

@@ -1,0 +1,40 @@
+"""What RPC methods may look at and ask for.
+
+Answers for: one typed handle on the running daemon's parts, so that methods know
+nothing of how it is put together. Spec: `spec/rpc.md`.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from protocol.chain.address import encode_address
+from protocol.node.machine import Node
+from zenp2p.chain.embedded.service import EmbeddedService
+from zenp2p.ports import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The parts of one daemon. `submit` hands a packed registration to the node machine."""
+
+    node: Node
+    chain: EmbeddedService
+    network: Network
+    submit: Callable[[bytes], Awaitable[None]]
+
+    def address(self, address: bytes) -> str:
+        """Return the text of a 21-byte address; empty for none."""
+        return encode_address(address, self.node.genesis.chain.prefixes) if address else ""
+
+
+def display(chain_hash: bytes) -> str:
+    """Return a block or transaction hash as people write it: reversed, in hex."""
+    return chain_hash[::-1].hex()
+
+
+def computed(text: str) -> bytes:
+    """Return the 32 bytes of a displayed hash in computed order; raises `ValueError`."""
+    data = bytes.fromhex(text)
+    if len(data) != 32:
+        raise ValueError(f"a hash has 64 hexadecimal digits: {text}")
+    return data[::-1]

@@ -1,0 +1,144 @@
+"""The embedded chain in the daemon: exchanged with peers, mined, indexed, followed.
+
+Answers for: blocks and transactions travel between the pure parts and the network, and
+whoever listens hears of every connected and disconnected block in order, after the index
+holds it. What is valid, active, or to be sent is decided by `chain`, `mempool`, `sync` and `miner`.
+Spec: `spec/embedded_chain.md`.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import trio
+
+from protocol.chain.transaction import transaction_id
+from protocol.genesis import Genesis, network_id
+from protocol.node.effects import Punish, Send
+from protocol.units import Hash32, OperatorKey
+from zenp2p.chain.embedded.chain import EmbeddedChain
+from zenp2p.chain.embedded.definition import define_chain
+from zenp2p.chain.embedded.mempool import Mempool
+from zenp2p.chain.embedded.miner import Miner
+from zenp2p.chain.embedded.sync import Action, ChainSync
+from zenp2p.chain.follower import Follower
+from zenp2p.chain.index import ChainIndex
+from zenp2p.chain.source import ChainEvent
+from zenp2p.ports import Network, Store, TransportError
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.25
+EVENTS_AT_ONCE_MAX = 256
+"""Blocks followed before other tasks get their turn."""
+MINING_ATTEMPTS = 2_048
+"""Nonces tried before other tasks get their turn: a few milliseconds."""
+MINING_PAUSE_SECONDS = 0.02
+SENDS_WAITING_MAX = 1_024
+"""Messages waiting to be sent; a further one is dropped, and asked for again by whoever lacks it."""
+SEND_SECONDS_MAX = 10
+
+OnEvent = Callable[[ChainEvent], Awaitable[None]]
+
+
+class EmbeddedService:
+    """One node's embedded chain, with its index."""
+
+    def __init__(self, genesis: Genesis, store: Store) -> None:
+        """Open chain and index in `store`; raises `StoreError` when they are of another chain."""
+        self.definition = define_chain(genesis)
+        self.chain = EmbeddedChain(self.definition, store)
+        self.pool = Mempool(self.chain)
+        self.index = ChainIndex(store, genesis.chain)
+        self._follower = Follower(self.chain, self.index)
+        self._sync = ChainSync(network_id(genesis), self.chain, self.pool)
+        self._turn = trio.Lock()
+        self._outbox_in, self._outbox = trio.open_memory_channel[Action](SENDS_WAITING_MAX)
+        self._on_event: OnEvent | None = None
+        for _ in self._follower.follow(1):
+            pass  # the first block is known to everybody: the index never answers without it
+
+    async def run(
+        self,
+        network: Network,
+        on_event: OnEvent,
+        miner_address: bytes | None,
+        silence_seconds: int,
+    ) -> None:
+        """Exchange, follow and (with an address) mine until cancelled."""
+        self._on_event = on_event
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._send_all, network, nursery)
+            nursery.start_soon(self._tick, network)
+            if miner_address is not None:
+                nursery.start_soon(self._mine, Miner(self.chain, self.pool, miner_address), silence_seconds)
+
+    async def take(self, peer: OperatorKey, data: bytes) -> None:
+        """Take a peer's message about the chain."""
+        async with self._turn:
+            self._queue(self._sync.receive(peer, data, now_ms()))
+            await self._follow()
+
+    async def broadcast(self, raw: bytes) -> Hash32:
+        """Take a transaction of our own user and relay it; raises `InvalidChainData`."""
+        async with self._turn:
+            self._queue(self._sync.submit_transaction(raw))
+        return transaction_id(raw)
+
+    async def _tick(self, network: Network) -> None:
+        while True:
+            async with self._turn:
+                connected = [key for key, _ in network.peers()]
+                self._queue(self._sync.tick(now_ms(), connected))
+                await self._follow()
+            await trio.sleep(TICK_SECONDS)
+
+    async def _mine(self, miner: Miner, silence_seconds: int) -> None:
+        while True:
+            async with self._turn:
+                raw = miner.mine(int(time.time()), MINING_ATTEMPTS, silence_seconds)
+                if raw is not None:
+                    self._queue(self._sync.submit_block(raw, now_ms()))
+                    await self._follow()
+            await trio.sleep(MINING_PAUSE_SECONDS)
+
+    async def _follow(self) -> None:
+        """Bring the index to the active chain, and tell of every step."""
+        while True:
+            moved = False
+            for event in self._follower.follow(EVENTS_AT_ONCE_MAX):
+                moved = True
+                if self._on_event is not None:
+                    await self._on_event(event)
+            if not moved:
+                return
+            await trio.lowlevel.checkpoint()
+
+    def _queue(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            try:
+                self._outbox_in.send_nowait(action)
+            except trio.WouldBlock:
+                log.warning("chain message dropped: too many wait")
+
+    async def _send_all(self, network: Network, nursery: trio.Nursery) -> None:
+        async for action in self._outbox:
+            match action:
+                case Send():
+                    nursery.start_soon(_send, network, action)
+                case Punish():
+                    log.warning("peer dropped", extra={"peer": action.peer.hex(), "reason": action.reason})
+                    await network.drop(action.peer)
+
+
+async def _send(network: Network, action: Send) -> None:
+    try:
+        with trio.fail_after(SEND_SECONDS_MAX):
+            await network.send(action.peer, action.data)
+    except (TransportError, trio.TooSlowError) as error:
+        log.debug("chain message not sent", extra={"peer": action.peer.hex()[:16], "error": str(error)})
+
+
+def now_ms() -> int:
+    """Return milliseconds since 1970: the chain's own clock."""
+    return time.time_ns() // 1_000_000

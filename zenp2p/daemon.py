@@ -1,0 +1,237 @@
+"""The daemon: one process that joins store, chain, network, node machine and RPC.
+
+Answers for: what is opened in which order, what stops when something fails, and a clean
+end. Everything else is left to the parts. A wrapper (the local network's misbehaving
+roles) may hand in another node; nothing here knows about roles. Spec: `spec/daemon.md`.
+"""
+
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+import trio
+
+from protocol.chain.address import decode_address
+from protocol.crypto import Signer
+from protocol.errors import ProtocolError
+from protocol.genesis import Genesis, decode_genesis
+from protocol.group.vote_guard import VoteGuard
+from protocol.node.effects import Announce
+from protocol.node.machine import Node
+from protocol.node.messages import pack_signed
+from protocol.node.records import decode_slot
+from protocol.units import Hash32, OperatorKey
+from zenp2p.api.context import Context
+from zenp2p.api.methods import Methods
+from zenp2p.api.node_methods import NodeMethods
+from zenp2p.api.payout_methods import PayoutMethods
+from zenp2p.api.server import RpcServer
+from zenp2p.chain.embedded.messages import CHAIN
+from zenp2p.chain.embedded.service import EmbeddedService
+from zenp2p.chain.source import ChainEvent, Connected
+from zenp2p.config import Config, parse_peer
+from zenp2p.data_directory import DataDirectory, MissingFile
+from zenp2p.driver import PROBE_PROTOCOL, Driver
+from zenp2p.identity import load_operator, read_secret
+from zenp2p.lock import DirectoryLock
+from zenp2p.network.host import open_network
+from zenp2p.ports import Endpoint, Network
+from zenp2p.store import LevelStore
+from zenp2p.vote_file import VoteFile
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.1
+REGISTRATION_SECONDS = 5
+"""How often our own registration is handed in until it is in force or refused for good."""
+ALARMS = frozenset({"data_chain.contradiction", "list.contradiction", "vote.withheld"})
+"""News that somebody must look at."""
+
+MakeNode = Callable[..., Node]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a daemon holds open, besides sockets."""
+
+    config: Config
+    directory: DataDirectory
+    genesis: Genesis
+    signer: Signer
+    seed: bytes
+    store: LevelStore
+    vote_file: VoteFile
+    chain: EmbeddedService
+
+
+def open_all(config: Config, stack: ExitStack) -> Opened:
+    """Lock the data directory and open everything in it; raises what the parts raise."""
+    directory = DataDirectory(Path(config.data_dir))
+    directory.check()
+    stack.enter_context(DirectoryLock(directory.lock))
+    signer = load_operator(directory.operator_seed)
+    genesis = _read_genesis(Path(config.genesis) if config.genesis else directory.genesis)
+    vote_file = VoteFile(directory.votes)
+    stack.callback(vote_file.close)
+    store = LevelStore(directory.database, free_bytes_min=config.free_mib_min << 20)
+    stack.callback(store.close)
+    seed = read_secret(directory.operator_seed)
+    chain = EmbeddedService(genesis, store)
+    return Opened(config, directory, genesis, signer, seed, store, vote_file, chain)
+
+
+def run_daemon(config: Config, make_node: MakeNode = Node, *, with_chain: bool = True) -> None:
+    """Run until SIGINT or SIGTERM; raises what keeps it from starting.
+
+    `make_node` builds the node machine; without a chain nothing is exchanged or mined.
+    """
+    with ExitStack() as stack:
+        opened = open_all(config, stack)
+        trio.run(_main, opened, make_node, with_chain)
+
+
+async def _main(opened: Opened, make_node: MakeNode, with_chain: bool) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
+        async with Daemon.start(opened, make_node, nursery, with_chain=with_chain):
+            await trio.sleep_forever()
+
+
+async def _stop_on_signal(scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            log.info("stopping", extra={"signal": number})
+            scope.cancel()
+            return
+
+
+class Daemon:
+    """A running daemon: the parts, and the tasks between them."""
+
+    def __init__(self, opened: Opened, node: Node, network: Network, nursery: trio.Nursery) -> None:
+        self.opened = opened
+        self.node = node
+        self.network = network
+        self.driver = Driver(node, opened.store, opened.vote_file, network, nursery, self._announce)
+
+        rpc = opened.config.rpc
+        self.rpc = RpcServer(self._methods(), opened.directory, rpc.host, rpc.port)
+
+    def _methods(self) -> Methods:
+        context = Context(self.node, self.opened.chain, self.network, self._submit)
+        methods = Methods()
+        NodeMethods(context).register(methods)
+        PayoutMethods(context).register(methods)
+        return methods
+
+    async def _submit(self, packed: bytes) -> None:
+        await self.driver.step(lambda node: node.submit(packed))
+
+    @classmethod
+    @asynccontextmanager
+    async def start(
+        cls, opened: Opened, make_node: MakeNode, nursery: trio.Nursery, *, with_chain: bool
+    ) -> AsyncIterator["Daemon"]:
+        """Open the network and start every task; at the end everything is closed in order."""
+        settings = opened.config.network
+        listen = Endpoint(pack_ip(settings.ip), settings.port)
+        guard = VoteGuard(
+            [(decode_slot(slot), Hash32(content)) for slot, content in opened.vote_file.load()],
+            complete=opened.vote_file.complete,
+        )
+        node = make_node(opened.genesis, opened.signer, opened.chain.index, opened.store, guard)
+        async with open_network(opened.seed, listen, nursery) as network, trio.open_nursery() as tasks:
+            daemon = cls(opened, node, network, tasks)
+            for text in settings.peers:
+                key, ip, port = parse_peer(text)
+                network.learn(key, Endpoint(ip, port))
+            for topic in node.topics:
+                network.subscribe(topic)
+            network.serve(PROBE_PROTOCOL, daemon._answer_probe)
+            await daemon.driver.step(lambda node: node.start(daemon_ms()))
+            await tasks.start(daemon.rpc.serve)
+            tasks.start_soon(daemon._receive)
+            tasks.start_soon(daemon._tick)
+            tasks.start_soon(daemon._hand_in_registration)
+            if with_chain:
+                tasks.start_soon(daemon._run_chain)
+            log.info("started", extra={"operator": node.operator_key.hex(), "network": node.network.hex()})
+            yield daemon
+            tasks.cancel_scope.cancel()
+
+    async def _receive(self) -> None:
+        """Share incoming messages out between the chain and the node machine."""
+        async for batch in self.network.received:
+            mine = []
+            for item in batch:
+                if item.data[:1] == bytes((CHAIN,)) and not item.topic:
+                    await self.opened.chain.take(item.peer, item.data)
+                else:
+                    mine.append(item)
+            if mine:
+                await self.driver.receive(mine)
+
+    async def _tick(self) -> None:
+        while True:
+            now = daemon_ms()
+            await self.driver.step(lambda node, now=now: node.tick(now))  # type: ignore[misc]
+            await trio.sleep(TICK_SECONDS)
+
+    async def _run_chain(self) -> None:
+        settings = self.opened.config.chain
+        address = None
+        if settings.mine:
+            address = decode_address(settings.miner_address, self.opened.genesis.chain.prefixes)
+        silence = settings.mine_after_silence * self.opened.genesis.parameters.block_seconds
+        await self.opened.chain.run(self.network, self._on_chain, address, silence)
+
+    async def _on_chain(self, event: ChainEvent) -> None:
+        if isinstance(event, Connected):
+            await self.driver.step(lambda node: node.connect(event.height, event.block_hash))
+        else:
+            await self.driver.step(lambda node: node.disconnect(event.height, event.block_hash))
+
+    async def _answer_probe(self, peer: OperatorKey, ip: bytes, data: bytes) -> bytes:
+        return self.node.answer_probe(peer, data)
+
+    async def _hand_in_registration(self) -> None:
+        """Hand our registration in until the data chain has taken it up, or refuses it for good."""
+        path = self.opened.directory.registration
+        if not path.exists():
+            return
+        packed = pack_signed(path.read_bytes())
+        while True:
+            try:
+                await self.driver.step(lambda node: node.submit(packed))
+            except ProtocolError as error:
+                log.info("registration done", extra={"reason": str(error)})
+                return
+            await trio.sleep(REGISTRATION_SECONDS)
+
+    def _announce(self, news: Announce) -> None:
+        level = logging.ERROR if news.event in ALARMS else logging.INFO
+        if news.event == "message.refused":
+            level = logging.DEBUG
+        log.log(level, news.event, extra=dict(news.fields))
+
+
+def _read_genesis(path: Path) -> Genesis:
+    try:
+        return decode_genesis(path.read_bytes())
+    except OSError as error:
+        raise MissingFile(f"there is no genesis file at {path}: {error.strerror}") from None
+
+
+def daemon_ms() -> int:
+    """Return milliseconds of a clock that never goes back."""
+    return time.monotonic_ns() // 1_000_000
+
+
+def pack_ip(text: str) -> bytes:
+    """Return the packed form of an IP address that the configuration has checked."""
+    return ip_address(text).packed
