@@ -110,6 +110,10 @@ class EmbeddedChain:
         parent = self._records.header(header.previous)
         if parent is None:
             raise UnknownParent(f"block on top of unknown {header.previous[::-1].hex()}")
+        return self.check_on(parent, header, now)
+
+    def check_on(self, parent: HeaderRecord, header: BlockHeader, now: int) -> HeaderRecord:
+        """As `check_child`, on top of a block that need not be stored."""
         if parent.invalid or block_hash(header) in self._refused:
             raise InvalidChainData("the block, or one before it, is known to be invalid")
         check_header(header, parent.header.time, self.definition)
