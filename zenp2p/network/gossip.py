@@ -6,12 +6,14 @@ gossip stream a peer and direction; when it breaks, the connection ends and both
 start clean. Whom to forward to is left to `router`, what the messages mean to the daemon.
 """
 
+import logging
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 
 import trio
 from libp2p.abc import INetStream
+from libp2p.io.exceptions import IOException
 from libp2p.peer.id import ID
 from libp2p.pubsub.pb.rpc_pb2 import RPC, Message
 from libp2p.pubsub.rpc_queue import RpcQueue
@@ -28,6 +30,8 @@ from zenp2p.network.router import Router
 from zenp2p.network.stream import Stream
 from zenp2p.network.upstream import PatchedPubsub
 from zenp2p.ports import Received
+
+log = logging.getLogger(__name__)
 
 Deliver = Callable[[Received], None]
 Accept = Callable[[Received], Awaitable[bool]]
@@ -213,8 +217,11 @@ class Gossip(PatchedPubsub):
         try:
             while data := await queue.take():
                 await stream.write(data)
-        except OSError:
-            pass
+        except IOException:
+            pass  # the peer went away
+        except Exception:  # libp2p ends the whole service for what its tasks raise
+            self._counters["errors_contained"] += 1
+            log.warning("contained an error while sending gossip", exc_info=True)
         finally:
             self._counters["gossip_dropped_outbound"] += queue.dropped
             if self.peers.get(peer_id) is stream:
