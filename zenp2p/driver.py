@@ -37,7 +37,7 @@ SENDS_WAITING_MAX = 4_096
 """Direct messages waiting at most; beyond it a message is dropped (everything can be asked for again)."""
 SEND_SECONDS_MAX = 10
 """A direct message that is not handed over by then is given up."""
-PROBE_PROTOCOL = "probe"
+PROBE_PROTOCOL = "dial-back"
 SLACK_SECONDS = 2
 """Beyond the dial-back deadline: time to dial. The answer itself is timed by the deadline."""
 

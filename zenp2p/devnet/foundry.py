@@ -113,9 +113,7 @@ def found_network(folder: Path, posts: Sequence[Post], start_delay: int) -> Foun
     """Make a network below a new `folder`; its chain begins `start_delay` seconds from now."""
     folder.mkdir(parents=True, mode=0o700)
     ports = free_ports([post.ip for post in posts])
-    keys = [
-        _Keys(new_secret(), WalletKey(new_secret()), WalletKey(new_secret()), port) for port in ports
-    ]
+    keys = [_Keys(new_secret(), WalletKey(new_secret()), WalletKey(new_secret()), port) for port in ports]
     treasury_secrets = [new_secret() for _ in range(TREASURY_KEYS)]
     genesis = _genesis(posts, keys, treasury_secrets, int(time.time()) + start_delay)
     genesis_file = folder / "genesis"
