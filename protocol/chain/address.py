@@ -124,7 +124,9 @@ def decode_address(text: str, prefixes: AddressPrefixes) -> bytes:
         return bytes([AddressKind.P2PKH]) + digest
     if version == prefixes.p2sh:
         return bytes([AddressKind.P2SH]) + digest
-    raise RequestError(f"{text} is no address of this network (version bytes {payload[:2].hex()})")
+    if len(version) > 2:  # perhaps a secret key: nothing of it may reach a log
+        raise RequestError("not an address")
+    raise RequestError(f"not an address of this network: its version bytes are {version.hex()}")
 
 
 def check_secret_key(secret: bytes) -> None:

@@ -150,6 +150,8 @@ def read_number(script: bytes, position: int) -> tuple[int, int] | None:
 
 def replay_tail(block_hash: bytes, height: int) -> bytes:
     """Return the tail that binds an output to a chain: append it to the script."""
+    if len(block_hash) != 32:
+        raise ValueError(f"a block hash has 32 bytes, not {len(block_hash)}")
     return push_data(block_hash) + push_number(height) + bytes([OP_CHECKBLOCKATHEIGHT])
 
 

@@ -68,7 +68,7 @@ def test_fund_addresses_are_told_apart_by_version_bytes_not_by_letters() -> None
         network = "zen-testnet" if text.startswith("zr") else "zen"
         other = ZEN_MAINNET if network == "zen-testnet" else ZEN_TESTNET
         assert address_kind(decode_address(text, NETWORKS[network])) is AddressKind.P2SH
-        with pytest.raises(RequestError, match="no address of this network"):
+        with pytest.raises(RequestError, match="not an address of this network"):
             decode_address(text, other)
         by_network[network] += 1
         looks_like_testnet += text.startswith("zt")
@@ -143,7 +143,7 @@ def test_addresses_of_another_chain_are_refused() -> None:
     # The t1 prefix of Zcash was Zen's too until 2017; today whoever gives one means the other chain.
     zcash = AddressPrefixes(p2pkh=b"\x1c\xb8", p2sh=b"\x1c\xbd", secret_key=b"\x80")
     for prefixes in (zcash, BITCOIN, ZEN_TESTNET):
-        with pytest.raises(RequestError, match="no address of this network"):
+        with pytest.raises(RequestError, match="not an address of this network"):
             decode_address(encode_address(b"\x00" + bytes(20), prefixes), ZEN_MAINNET)
 
 
@@ -178,6 +178,20 @@ def test_a_secret_key_is_not_repeated_in_an_error() -> None:
         with pytest.raises(RequestError) as caught:
             decode_secret_key(wrong, DEVNET)
         assert wrong[4:20] not in str(caught.value)
+
+
+@pytest.mark.parametrize("prefixes", NETWORKS.values(), ids=NETWORKS)
+def test_a_secret_key_given_as_an_address_is_not_repeated_either(prefixes: AddressPrefixes) -> None:
+    text = encode_secret_key(b"\x07" * 32, prefixes)
+    with pytest.raises(RequestError) as caught:
+        decode_address(text, prefixes)
+    assert str(caught.value) == "not an address"
+
+
+@pytest.mark.parametrize("size", [0, 1, 19, 20])
+def test_short_payloads_are_no_address(size: int) -> None:
+    with pytest.raises(RequestError, match="not an address"):
+        decode_address(encode_base58check(DEVNET.p2pkh[:1] * size), DEVNET)
 
 
 def test_long_texts_are_not_decoded() -> None:

@@ -231,6 +231,11 @@ def test_a_bare_multisig_has_no_address_but_sixteen_keys_at_most() -> None:
         assert match_template(longer).kind is ScriptKind.NONSTANDARD
 
 
+def test_a_tail_names_a_whole_hash() -> None:
+    with pytest.raises(ValueError, match="32 bytes"):
+        replay_tail(bytes(31), 1)
+
+
 @given(st.lists(st.binary(max_size=600), max_size=6))
 def test_pushes_round_trip(pushes: list[bytes]) -> None:
     assert parse_pushes(b"".join(map(push_data, pushes))) == tuple(pushes)
