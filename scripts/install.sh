@@ -84,7 +84,7 @@ make_environment() {
 install_packages
 make_environment
 echo "Installing zenp2p and what its tests need into .venv …"
-if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'; then
+if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --use-pep517 --editable '.[test]'; then
     echo "The installation failed. It needs a C compiler and the headers of Python and GMP (packages.txt)." >&2
     if [ -n "$apt_line" ]; then printf 'This line brings them:\n  %s\n' "$apt_line" >&2; fi
     exit 1
