@@ -24,7 +24,7 @@ IPV6_SLOT = b"\x06"
 SLOT_SIZE_MAX = 1 + IPV6_SIZE
 IPV4_SUBNET_SIZE = 3
 IPV6_SUBNET_SIZE = 6
-NOBODY: Mapping[OperatorKey, int] = MappingProxyType({})
+NOBODY: Mapping[bytes, int] = MappingProxyType({})
 
 _MAPPED = b"\x00" * 10 + b"\xff\xff"
 _Net = tuple[int, int, str]
@@ -146,7 +146,7 @@ def exceed_subnet_limit(
     previous: Mapping[bytes, OperatorKey],
     anchor_hash: bytes,
     limit: int,
-    ages: Mapping[OperatorKey, int] = NOBODY,
+    ages: Mapping[bytes, int] = NOBODY,
 ) -> tuple[OperatorKey, ...]:
     """Return the holders in excess of `limit` in one subnet (0 is no limit), sorted by key.
 

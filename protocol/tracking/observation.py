@@ -125,6 +125,7 @@ class ObservationBuilder:
         """`answers` says whose responses are looked at and what is right."""
         self._network = network
         self._held: dict[bytes, Held] = {}
+        self._hashes: dict[bytes, Hash32] = {}
         self._contacts: dict[bytes, _Contact] = {}
         self._foreign = 0
         self._take(answers)
@@ -163,7 +164,7 @@ class ObservationBuilder:
         right = self._answers.is_right(response)
         if held is not None and not right:
             return None
-        self._held[response.operator_key] = Held(envelope, response, height, right)
+        self._hold(Held(envelope, response, height, right))
         return response
 
     def record_probe(
@@ -194,14 +195,25 @@ class ObservationBuilder:
 
     def envelopes(self) -> Mapping[Hash32, bytes]:
         """Return the responses to which the observation refers, sorted by hash."""
-        return dict(sorted((response_hash(held.envelope), held.envelope) for held in self._held.values()))
+        return dict(sorted((self._hash(key), held.envelope) for key, held in self._held.items()))
+
+    def _hold(self, held: Held) -> None:
+        self._held[held.response.operator_key] = held
+        self._hashes.pop(held.response.operator_key, None)
+
+    def _hash(self, operator_key: bytes) -> Hash32:
+        """Return the hash of a held response, computed once and not when it comes in."""
+        known = self._hashes.get(operator_key)
+        if known is None:
+            known = self._hashes[operator_key] = response_hash(self._held[operator_key].envelope)
+        return known
 
     def _sighting(self, operator_key: bytes) -> Sighting:
         held = self._held.get(operator_key)
         contact = self._contacts.get(operator_key, _Contact())
         return Sighting(
             operator_key=operator_key,
-            response_hash=response_hash(held.envelope) if held else NOTHING,
+            response_hash=self._hash(operator_key) if held else NOTHING,
             received_height=held.height if held else 0,
             reached=bool(contact.ip),
             ip=contact.ip,
@@ -219,7 +231,7 @@ class ObservationBuilder:
             if self._foreign >= FOREIGN_MAX:
                 return
             self._foreign += 1
-        self._held[key] = Held(envelope, response, height, right=False)
+        self._hold(Held(envelope, response, height, right=False))
 
     def _is_right(self, held: Held) -> bool:
         try:

@@ -281,6 +281,11 @@ class RegistrationBook:
                     void.setdefault(entry.signer, entry)
         return MappingProxyType(dict(sorted(void.items())))
 
+    def judged(self, anchor_height: int) -> Mapping[OperatorKey, Registration]:
+        """Return everybody who gets a verdict at an anchor: in force or contested, sorted by operator."""
+        both = {**self.contested(anchor_height), **self.in_force(anchor_height)}
+        return MappingProxyType(dict(sorted(both.items())))
+
     def pruned(self, anchor_height: int) -> "RegistrationBook":
         """Return a book that says the same of this anchor and all above, without older history.
 

@@ -89,7 +89,7 @@ def derive_verdicts(
     *,
     contested: Registrations = NO_REGISTRATIONS,
     receipts: Iterable[Receipt] = (),
-    ages: Mapping[OperatorKey, int] = NOBODY,
+    ages: Mapping[bytes, int] = NOBODY,
 ) -> tuple[Verdict, ...]:
     """Return the verdict of every operator, sorted by operator key.
 
@@ -173,7 +173,7 @@ def _judge_together(
     challenge: Challenge,
     previous: Mapping[bytes, OperatorKey],
     parameters: Parameters,
-    ages: Mapping[OperatorKey, int],
+    ages: Mapping[bytes, int],
 ) -> tuple[Verdict, ...]:
     """Return the verdicts after one holder a slot and few a subnet; only who is VALID alone claims one."""
     claims = {

@@ -247,7 +247,9 @@ def test_no_limit_takes_nobody_out() -> None:
 @given(st.integers(0, 12), st.integers(0, 12), st.integers(1, 5), st.data())
 def test_at_most_the_limit_remains_in_a_subnet(one: int, other: int, limit: int, data: st.DataObject) -> None:
     holders = holders_in(1, one) | holders_in(2, other)
-    ages = {key: data.draw(st.integers(0, 3)) for key in holders.values() if data.draw(st.booleans())}
+    ages: dict[bytes, int] = {
+        key: data.draw(st.integers(0, 3)) for key in holders.values() if data.draw(st.booleans())
+    }
     previous = {slot: key for slot, key in holders.items() if data.draw(st.booleans())}
     excess = exceed_subnet_limit(holders, previous, ANCHOR, limit, ages)
     assert list(excess) == sorted(set(excess))

@@ -86,7 +86,7 @@ def test_one_content_signed_twice_is_no_difference() -> None:
 )
 def test_what_is_wrong_on_every_network_cannot_be_built(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
-        draft(**changes).__post_init__()
+        draft(**changes)
 
 
 def test_what_cannot_be_built_cannot_be_read() -> None:

@@ -142,6 +142,8 @@ def test_an_operator_with_another_stake_in_force_is_not_contested() -> None:
     book = book_of([(5, register(1, 1, 1)), (5, register(1, 2, 1)), (5, register(2, 1, 1))])
     assert ports(book, 5) == {1: (2, 1)}
     assert [key[0] for key in book.contested(5)] == [2]
+    assert {key[0]: entry.stake_address[1] for key, entry in book.judged(5).items()} == {1: 2, 2: 1}
+    assert list(book.judged(5)) == sorted(book.judged(5))
 
 
 def test_a_second_signature_of_the_same_content_changes_nothing() -> None:
