@@ -102,6 +102,8 @@ def _parse(status: int, data: bytes) -> Any:
         raise AccessDenied(f"the daemon does not accept our cookie (HTTP {status})")
     if status == 503:
         raise NotReady("the daemon has too many connections; try again")
+    if status == 504:
+        raise NotReady("the daemon did not do it in time; try again")
     if status != 200:
         raise InternalError(f"the daemon answered HTTP {status}")
     if len(data) > ANSWER_BYTES_MAX:
