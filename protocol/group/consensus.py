@@ -247,6 +247,8 @@ class Consensus:
         value = self._candidate if self.valid_round == NEVER else self.valid_value
         if value is None or self.me is None or self.proposer(self.round) != self.me:
             return
+        if self.spoken.last >= (self.round, Phase.PROPOSE) or self.valid_round >= self.round:
+            return  # proposed already, before a crash
         proposal = Proposal(
             network=self.network,
             electorate=self.name,
