@@ -49,7 +49,7 @@ install_packages() {
         # A fresh machine has no package lists, an old one has stale ones.
         # shellcheck disable=SC2086
         apt-get install -y -qq --no-install-recommends $missing > /dev/null 2>&1 ||
-            { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; }
+            { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing > /dev/null; }
     else
         apt_line="sudo apt-get install -y --no-install-recommends$missing"
         printf 'Debian packages are missing. Run this line, then try again if the installation fails:\n  %s\n' "$apt_line" >&2
