@@ -89,4 +89,4 @@ if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --use-p
     if [ -n "$apt_line" ]; then printf 'This line brings them:\n  %s\n' "$apt_line" >&2; fi
     exit 1
 fi
-digest > "$stamp"
+digest | tee .venv/.installed > "$stamp"  # what the tests need includes the rest

@@ -168,6 +168,13 @@ def test_the_tests_packages_are_asked_for_by_the_tests_only(machine: Machine) ->
     assert machine.log.read_text() == ""
 
 
+def test_after_the_tests_a_devnet_needs_nothing_more(machine: Machine) -> None:
+    machine.has(*PACKAGES, "git")
+    machine.install("--test")
+    machine.install()
+    assert machine.log.read_text() == ""
+
+
 def test_without_a_fitting_python_it_says_so(machine: Machine) -> None:
     machine.has(*PACKAGES)
     machine.python(version_is_wrong=1)
