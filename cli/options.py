@@ -34,15 +34,35 @@ def place_options(command: Command) -> Command:
     return command
 
 
+def _collect(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> None:
+    """Keep `--set KEY=VALUE` for `load`."""
+    settings: dict[str, str] = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not equals or key in settings:
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE, each key once", context, parameter)
+        settings[key] = text
+    if settings:
+        context.obj = {**(context.obj or {}), "settings": settings}
+
+
+setting_option = click.option(
+    "--set",
+    multiple=True,
+    metavar="KEY=VALUE",
+    expose_value=False,
+    callback=_collect,
+    help="A setting over environment and file, such as rpc.port=0; may be repeated.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on one line.")
 
 
-def load(context: click.Context, settings: dict[str, str] | None = None) -> "Loaded":
+def load(context: click.Context) -> "Loaded":
     """Return the configuration for a command; raises `ConfigError`, `MissingFile`."""
     from zenp2p.config import load_config
 
     given = context.obj or {}
-    overrides = dict(settings or {})
+    overrides = dict(given.get("settings", {}))
     if given.get("data_dir"):
         overrides["data_dir"] = given["data_dir"]
     return load_config(Path(given["config"]) if given.get("config") else None, None, overrides)

@@ -38,8 +38,13 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def run_command(name: str, command: Callable[[], object]) -> int:
-    """Run a command and return its exit code; every failure becomes one line on standard error."""
+def run_command(
+    name: str, command: Callable[[], object], keep_traceback: Callable[[BaseException], str] | None = None
+) -> int:
+    """Run a command and return its exit code; every failure becomes one line on standard error.
+
+    `keep_traceback` puts the traceback of a bug somewhere and says where (a file by default).
+    """
     try:
         result = command()
         sys.stdout.flush()
@@ -55,10 +60,13 @@ def run_command(name: str, command: Callable[[], object]) -> int:
         return _fail(where, f"{error.format_message()} (see {where} --help)", ExitCode.USAGE)
     except click.ClickException as error:
         return _fail(name, error.format_message(), ExitCode(error.exit_code))
-    except Exception as error:  # the outermost edge of the process
+    except (Exception, BaseExceptionGroup) as error:  # the outermost edge of the process
+        if all(isinstance(leaf, KeyboardInterrupt) for leaf in leaves(error)):
+            return INTERRUPTED
         if is_expected(error):
             return _fail(name, describe(error), exit_code(error))
-        return _fail(name, f"a bug of ours: {describe(error)}; {_keep_traceback(error)}", ExitCode.BUG)
+        kept = (keep_traceback or _keep_traceback)(error)
+        return _fail(name, f"a bug of ours: {describe(error)}; {kept}", ExitCode.BUG)
     return result if isinstance(result, int) else ExitCode.OK
 
 

@@ -10,7 +10,7 @@ and the place. What the settings do is left to those who read them. Spec:
 import difflib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -162,18 +162,24 @@ def load_config(
     return Loaded(config, {key: values[key][1] if key in values else "default" for key in SETTINGS})
 
 
-def dump_config(loaded: Loaded) -> str:
-    """Return the configuration as a TOML file, each value with its meaning and its source."""
+def dump_config(loaded: Loaded, keys: Collection[str] | None = None) -> str:
+    """Return the configuration as a TOML file, each value with its meaning and its source.
+
+    With `keys` only those settings, to be kept as a file, without their sources.
+    """
     lines: list[str] = []
     section = ""
     for key, setting in SETTINGS.items():
+        if keys is not None and key not in keys:
+            continue
         head, _, name = key.rpartition(".")
         if head != section:
             lines += ["", f"[{head}]"]
             section = head
         value = getattr(getattr(loaded.config, head) if head else loaded.config, name)
-        lines += [f"# {setting.description}", f"{name} = {_toml(value)}  # {loaded.sources[key]}"]
-    return "\n".join(lines) + "\n"
+        source = f"  # {loaded.sources[key]}" if keys is None else ""
+        lines += [f"# {setting.description}", f"{name} = {_toml(value)}{source}"]
+    return "\n".join(lines).lstrip("\n") + "\n"
 
 
 Values = dict[str, tuple[Any, str]]
