@@ -1,0 +1,142 @@
+"""`zenp2p devnet`: a whole network on this machine, until it has paid its nodes.
+
+Starts real daemons, shows how they are, and ends with what was paid and how a wallet
+verifies it. Progress goes to standard error, so that a report on standard output stays whole.
+"""
+
+import json
+import signal
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from protocol.errors import RequestError
+from protocol.units import format_amount
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from zenp2p.devnet.launcher import Launcher
+
+LOOK_SECONDS = 1.0
+START_DELAY_SECONDS = 10
+
+
+@click.command()
+@click.option("--until-paid", is_flag=True, help="Exit after the first payment is mined.")
+@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a JSON report.")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A new folder for the network (default: a temporary one; it stays).",
+)
+@click.option(
+    "--seconds-max", type=click.IntRange(1), default=600, show_default=True, help="Give up paying after this."
+)
+@click.option(
+    "--start-delay",
+    type=click.IntRange(0, 600),
+    default=START_DELAY_SECONDS,
+    show_default=True,
+    help="Seconds until the chain begins: time for all nodes to start.",
+)
+def devnet(
+    until_paid: bool, report: Path | None, folder: Path | None, seconds_max: int, start_delay: int
+) -> None:
+    """Run a whole network on this machine: honest and cheating nodes, until the first list is paid."""
+    from zenp2p.devnet.foundry import found_network, standard_posts
+    from zenp2p.devnet.launcher import Launcher
+
+    folder = folder.absolute() if folder else Path(tempfile.mkdtemp(prefix="zenp2p-devnet-")) / "network"
+    if folder.exists():
+        raise RequestError(f"{folder} is there already; name a new folder")
+    if report is not None and not report.absolute().parent.is_dir():
+        raise RequestError(f"{report}: its folder is not there")
+    signal.signal(signal.SIGTERM, _interrupt)
+    launcher = Launcher(found_network(folder, standard_posts(), start_delay))
+    try:
+        launcher.start()
+        _watch(launcher, seconds_max)
+        written = launcher.report()
+        if report is not None:
+            report.write_text(json.dumps(written) + "\n")
+        _summarise(launcher, written)
+        if not until_paid:
+            _go_on(launcher)
+    except KeyboardInterrupt:
+        click.echo("stopping", err=True)
+    finally:
+        launcher.stop()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _watch(launcher: "Launcher", seconds_max: int) -> None:
+    """Show the table until the first payment is mined; raises `RequestError` when it takes too long."""
+    from rich.console import Console
+    from rich.live import Live
+
+    deadline = time.monotonic() + seconds_max
+    with Live(_table(launcher), console=Console(stderr=True), auto_refresh=False) as live:
+        while not launcher.step():
+            live.update(_table(launcher), refresh=True)
+            if time.monotonic() > deadline:
+                raise RequestError(f"nothing was paid within {seconds_max} s; see {launcher.network.folder}")
+            time.sleep(LOOK_SECONDS)
+        live.update(_table(launcher), refresh=True)
+
+
+def _go_on(launcher: "Launcher") -> None:
+    """Keep the network running and the table fresh until Ctrl-C."""
+    from rich.console import Console
+    from rich.live import Live
+
+    click.echo("The network goes on; Ctrl-C stops it.", err=True)
+    with Live(_table(launcher), console=Console(stderr=True), auto_refresh=False) as live:
+        while True:
+            launcher.look()
+            live.update(_table(launcher), refresh=True)
+            time.sleep(LOOK_SECONDS)
+
+
+def _table(launcher: "Launcher") -> "Table":
+    from rich.table import Table
+
+    progress = launcher.progress
+    judged = "none yet" if progress.challenge is None else str(progress.challenge)
+    table = Table(title=f"{progress.stage} · last judged challenge: {judged}", title_justify="left")
+    for name in ("node", "address", "RPC", "height", "peers", "data blocks", "registered", "verdict"):
+        table.add_column(name)
+    for line in progress.lines:
+        table.add_row(
+            line.name,
+            line.ip,
+            line.rpc,
+            "" if line.height is None else str(line.height),
+            str(line.peers),
+            str(line.data_height),
+            "yes" if line.registered else "no",
+            line.verdict,
+        )
+    return table
+
+
+def _summarise(launcher: "Launcher", report: dict[str, Any]) -> None:
+    """Say what was paid, and how anybody can check it."""
+    payout = report["payout"]
+    click.echo(f"Period {payout['period']} is paid after {report['seconds']} s.")
+    click.echo(f"List {payout['list_hash']}, certified by {payout['certificate']['signers']} voters.")
+    for entry in payout["entries"]:
+        click.echo(f"  {entry['address']}  {entry['responses']} responses  {format_amount(entry['amount'])}")
+    click.echo(f"Pool {format_amount(payout['pool'])}, carried on {format_amount(payout['carried'])}.")
+    click.echo(f"Transactions: {', '.join(report['payment']['txids'])}")
+    click.echo("RPC: " + ", ".join(f"{node['name']} {node['rpc']}" for node in report["nodes"]))
+    click.echo(f"Verify it from files alone (exit code now: {report['verify']['exit_code']}):")
+    click.echo(f"  {report['verify']['command']}")
