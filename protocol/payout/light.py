@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+from protocol.chain.address import decode_address, encode_address
 from protocol.codec import U32, Bytes32, Decoder, Meta, Wire, encode
-from protocol.errors import InvalidBlock, InvalidProof, MalformedMessage, WrongNetwork
+from protocol.errors import InvalidBlock, InvalidProof, MalformedMessage, RequestError, WrongNetwork
 from protocol.genesis import Genesis, decode_genesis
 from protocol.group.certificate import Certificate, check_certifies
 from protocol.group.membership import Member, Membership, genesis_membership
@@ -66,9 +67,14 @@ class VerifiedList:
         """The genesis file of the list's network."""
         return self.trust.terms.genesis
 
-    def entry_of(self, address: bytes) -> Entry | None:
-        """Return what a 21-byte address gets, or None."""
-        return next((entry for entry in self.entries if entry.address == address), None)
+    def entry_of(self, address: str) -> Entry | None:
+        """Return what an address (as the network writes it) gets, or None; raises `RequestError`."""
+        wanted = decode_address(address, self.genesis.chain.prefixes)
+        return next((entry for entry in self.entries if entry.address == wanted), None)
+
+    def address_text(self, entry: Entry) -> str:
+        """Return an entry's address as the network writes it."""
+        return encode_address(entry.address, self.genesis.chain.prefixes)
 
 
 class EntryProof(Wire, tag="entry-proof"):
@@ -86,8 +92,11 @@ _decode_proof: Decoder[EntryProof] = Decoder(EntryProof, PROOF_SIZE_MAX)
 
 
 def trust_from_genesis(genesis_bytes: bytes) -> TrustPoint:
-    """Return the trust point before the first list; raises `RequestError` for a file that is no genesis."""
-    genesis = decode_genesis(genesis_bytes)
+    """Return the trust point before the first list; raises `MalformedMessage` if it is no genesis file."""
+    try:
+        genesis = decode_genesis(genesis_bytes)
+    except RequestError as error:
+        raise MalformedMessage(str(error)) from None
     return TrustPoint(first_terms(genesis), genesis_membership(genesis).voters(), None)
 
 
@@ -95,6 +104,20 @@ def trust_from_list(verified: VerifiedList) -> TrustPoint:
     """Return the trust point after a verified list."""
     terms = next_terms(verified.trust.terms, verified.header)
     return TrustPoint(terms, Membership(members=verified.members).voters(), verified.header)
+
+
+def trust_after(file_bytes: bytes, trust: TrustPoint) -> TrustPoint:
+    """Return the trust point after a list that the caller has verified before, and kept.
+
+    Who had to sign it cannot be told from it alone, so nothing of it is verified again but that it
+    is of the network of `trust`. Raises a `ProtocolError`.
+    """
+    file = decode_list_file(file_bytes)
+    if file.header.network != trust.terms.network:
+        raise WrongNetwork("the list to go on from is of another network than the genesis file")
+    _check_members(file.header, file.members)
+    terms = next_terms(trust.terms, file.header)
+    return TrustPoint(terms, Membership(members=file.members).voters(), file.header)
 
 
 def verify_list(file_bytes: bytes, trust: TrustPoint) -> VerifiedList:

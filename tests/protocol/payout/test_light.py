@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol.chain.address import encode_address
 from protocol.codec import decode, encode, replace
 from protocol.crypto import Signer, sha256
 from protocol.errors import (
@@ -22,6 +23,7 @@ from protocol.group.membership import Member, genesis_membership
 from protocol.payout.light import (
     EntryProof,
     prove_entry,
+    trust_after,
     trust_from_genesis,
     trust_from_list,
     verify_entry,
@@ -67,9 +69,12 @@ def test_a_certified_list_passes() -> None:
     assert (verified.header, verified.entries, verified.members) == (LIST.header, LIST.entries, LIST.members)
     assert verified.list_hash == list_hash(LIST.header)
     assert verified.genesis == WORLD.genesis
-    address = LIST.entries[2].address
+    address = verified.address_text(LIST.entries[2])
+    assert address.startswith("zd")
     assert verified.entry_of(address) == LIST.entries[2]
-    assert verified.entry_of(b"\x00" * 21) is None
+    assert verified.entry_of(encode_address(bytes(21), WORLD.genesis.chain.prefixes)) is None
+    with pytest.raises(RequestError):
+        verified.entry_of("nobody")
 
 
 def test_a_quorum_suffices() -> None:
@@ -162,9 +167,10 @@ def test_a_file_that_names_another_network_is_refused() -> None:
     refused(file_with(network=hash_of(b"network")), WrongNetwork, "name different networks")
 
 
-def test_no_genesis_at_all_is_our_users_mistake() -> None:
-    with pytest.raises(RequestError, match="not a genesis file"):
-        trust_from_genesis(FILE)
+@pytest.mark.parametrize("data", [b"", FILE, encode_genesis(WORLD.genesis)[:-1]])
+def test_no_genesis_at_all_is_told(data: bytes) -> None:
+    with pytest.raises(MalformedMessage, match="not a genesis file"):
+        trust_from_genesis(data)
 
 
 def colluding(entries: tuple[Entry, ...], **changes: object) -> bytes:
@@ -240,6 +246,19 @@ def test_trust_moves_on_from_list_to_list() -> None:
     assert verified.trust.last == decode_list_file(one).header
     assert verified.header.previous == list_hash(decode_list_file(one).header)
     assert verify_list(two, trust_from_list(verify_list(one, world.trust))) == verified
+
+
+def test_trust_goes_on_from_a_kept_list() -> None:
+    world, one, two = second_world(LATER)
+    kept = trust_after(one, world.trust)
+    assert kept == trust_from_list(verify_list(one, world.trust))
+    assert verify_list(two, kept).header.period == 2
+    with pytest.raises(WrongNetwork, match="another network than the genesis file"):
+        trust_after(one, trust_from_genesis(encode_genesis(make_genesis(carried=8))))
+    with pytest.raises(MalformedMessage, match="not a list file"):
+        trust_after(one[:-1], world.trust)
+    with pytest.raises(InvalidBlock, match="members for the next list"):
+        trust_after(encode(replace(decode_list_file(one), members=())), world.trust)
 
 
 def test_the_old_electorate_cannot_sign_the_next_list() -> None:

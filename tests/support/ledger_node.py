@@ -1,0 +1,82 @@
+"""A node's RPC as a paymaster sees it, answered from a `TreasuryLedger`: same methods, same shapes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from protocol.chain.address import decode_address
+from protocol.chain.encoding import display_hash, parse_display_hash
+from protocol.chain.script import address_script
+from protocol.chain.transaction import OutPoint, Transaction, decode_transaction
+from protocol.payout.treasury import treasury_address
+from tests.support.treasury_ledger import TreasuryLedger, block_of
+from zenp2p.api.errors import MethodNotFound, NotFound
+
+
+@dataclass
+class LedgerNode:
+    """Answers `chain.*` calls; what is broadcast waits in `pool` until `mine`."""
+
+    ledger: TreasuryLedger
+    pool: list[Transaction] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def call(self, method: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> Any:
+        self.asked.append(method)
+        answer = getattr(self, method.replace(".", "_"), None)
+        if answer is None:
+            raise MethodNotFound(method)
+        return answer(**(params if isinstance(params, Mapping) else {}))
+
+    def mine(self) -> None:
+        """Connect everything that was broadcast."""
+        for transaction in self.pool:
+            self.ledger.mine(transaction)
+        self.pool.clear()
+
+    def chain_tip(self) -> object:
+        return {"height": self.ledger.tip_height, "hash": display_hash(block_of(self.ledger.tip_height))}
+
+    def chain_block_hash(self, height: int) -> object:
+        return {"height": height, "hash": display_hash(block_of(height))}
+
+    def chain_output(self, txid: str, index: int) -> object:
+        outpoint = OutPoint(parse_display_hash(txid), index)
+        if outpoint not in self.ledger.outputs:
+            raise NotFound(f"no mined output {txid}:{index}")
+        output, height = self.ledger.outputs[outpoint]
+        spender = self.ledger.spenders.get(outpoint)
+        return {
+            "txid": txid,
+            "index": index,
+            "amount": output.amount,
+            "script": output.script.hex(),
+            "height": height,
+            "coinbase": False,
+            "spent_by": display_hash(spender.txid) if spender else None,
+        }
+
+    def chain_unspent(self, address: str) -> object:
+        wanted = decode_address(address, self.ledger.genesis.chain.prefixes)
+        assert wanted == treasury_address(self.ledger.genesis.treasury)
+        return [
+            {
+                "txid": display_hash(coin.outpoint.txid),
+                "index": coin.outpoint.index,
+                "amount": coin.amount,
+                "script": address_script(wanted).hex(),
+                "height": coin.height,
+                "coinbase": False,
+            }
+            for coin in self.ledger.unspent()
+        ]
+
+    def chain_transaction(self, txid: str) -> object:
+        wanted = parse_display_hash(txid)
+        found = next(tx for tx in self.ledger.spenders.values() if tx.txid == wanted)
+        return {"txid": txid, "transaction": found.raw.hex(), "height": 1, "confirmations": 1}
+
+    def chain_broadcast(self, transaction: str) -> object:
+        tx = decode_transaction(bytes.fromhex(transaction), self.ledger.genesis.chain.family)
+        self.pool.append(tx)
+        return {"txid": display_hash(tx.txid)}
