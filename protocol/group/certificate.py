@@ -6,7 +6,9 @@ Whose electorate that is, and that `block_hash` belongs to the thing at hand, is
 the callers (`data_chain`, the payout list). Spec: `spec/consensus.md`.
 """
 
-from protocol.codec import U32, U64, Bytes32, Text, Wire
+from typing import Annotated
+
+from protocol.codec import U32, U64, Bytes32, Meta, Text, Wire
 from protocol.errors import InvalidCertificate, InvalidProof, InvalidSignature
 from protocol.group.quorum import Electorate
 from protocol.group.vote import (
@@ -31,7 +33,7 @@ class Certificate(Wire):
     height: U64
     round: U32
     block_hash: Bytes32
-    signatures: tuple[Signed, ...]
+    signatures: Annotated[tuple[Signed, ...], Meta(max_length=SIGNATURES_MAX)]
 
     def __post_init__(self) -> None:
         """One set of signatures has one spelling."""

@@ -5,8 +5,8 @@ for one height cannot exist while the dishonest hold less than a third of the vo
 **or** less than a third of their age; a value is decided when the honest and
 connected hold more than two thirds of both. What a value means is left to `validate`,
 that a slot is used once even over a crash to the vote file (`vote_guard`), checked
-signatures to the caller (`vote.check_signed`). Spec: `spec/consensus.md`; "line n"
-below is line n of the paper's algorithm 1.
+signatures to the caller (`vote.check_signed`). Here is the door, the algorithm itself
+is `rounds`. Spec: `spec/consensus.md`.
 
 Where it differs from the paper, for a network that loses messages and has no gossip
 log: a proposal of a locked value carries the proof of its lock; a voter that has gone
@@ -19,39 +19,26 @@ to propose.
 
 from collections.abc import Callable, Iterable, Mapping
 
-from protocol.codec import encode
 from protocol.crypto import SIGNATURE_SIZE
 from protocol.errors import NotAMember, StaleMessage
-from protocol.group.actions import Accuse, Action, Decide, Resend, Sign
-from protocol.group.certificate import Certificate, check_lock_proof
-from protocol.group.pace import Pace
-from protocol.group.proposer import proposer_order
+from protocol.group.actions import Accuse, Action, Resend
+from protocol.group.certificate import check_lock_proof
 from protocol.group.quorum import Electorate
-from protocol.group.spoken import NEVER, Spoken
-from protocol.group.tally import HeightLog, Offer
+from protocol.group.rounds import Rounds
 from protocol.group.vote import (
-    NIL,
     Phase,
     Proposal,
-    Signed,
     Slot,
     Statement,
     Vote,
     content_hash,
     decode_statement,
     equivocation_proof,
-    proposal_content,
-    value_hash,
-    vote_body,
-    vote_content,
 )
 from protocol.units import Hash32, OperatorKey
 
-SHOWN_VOTES_MAX = 256
-"""Others' prevotes shown to prove a fresh lock; larger electorates rely on gossip for them."""
 
-
-class Consensus:
+class Consensus(Rounds):
     """One voter's (or, without `me`, an observer's) part in the agreement on one height."""
 
     def __init__(
@@ -70,27 +57,8 @@ class Consensus:
         `validate` says whether a value may be decided here, as far as this node knows now: a
         value that it refuses may be accepted later (`revalidate`), one that it accepts stays accepted.
         """
-        self.network, self.name, self.electorate, self.height = network, name, electorate, height
-        self.me = me if me is not None and me in electorate else None
-        self.round, self.step = 0, Phase.PROPOSE
-        self.decided = False
-        self.spoken = Spoken()
-        self.valid_round, self.valid_value = NEVER, b""
-        self._proof: tuple[Signed, ...] = ()
-        self._candidate: bytes | None = None
-        self._validate = validate
-        self._judged: dict[bytes, bool] = {}
-        self._order = proposer_order(network, name, electorate, height)
-        self._log = HeightLog(electorate)
-        self._pace = Pace(round_milliseconds)
-        self._shown: list[bytes] = []
+        super().__init__(network, name, electorate, height, me, round_milliseconds, validate, records)
         self._accused: set[bytes] = set()
-        self._awake = False
-        self._now = 0
-        self._out: list[Action] = []
-        for slot, content in (records or {}).items():
-            if (slot.network, slot.electorate, slot.height) == (network, name, height):
-                self.spoken.remember((slot.round, slot.phase), content)
 
     # What the owner hands in. Everything returns the actions that follow, in order.
 
@@ -150,8 +118,11 @@ class Consensus:
         self._now = max(self._now, now_ms)
         if self.decided or not self._awake:
             return []
-        for phase in self._pace.expired(self._now):
-            self._give_up(phase)
+        round_ = self.round
+        for timer in self._pace.expired(self._now):
+            if self.round == round_ and not self.decided:
+                self._give_up(timer)
+                self._apply_rules()
         if self._pace.resend_due(self._now):
             own = self._log.said_by(self.me) if self.me is not None else []
             self._out.extend(Resend(envelope) for envelope in own + self._shown)
@@ -169,10 +140,6 @@ class Consensus:
     def needs_attention(self) -> int | None:
         """The millisecond at which `tick` has something to do, or None."""
         return None if self.decided or not self._awake else self._pace.next_deadline()
-
-    def proposer(self, round_: int) -> OperatorKey:
-        """Return who proposes in a round."""
-        return self._order[round_ % len(self._order)]
 
     def wants(self, statement: Statement) -> bool:
         """Whether it is worth checking a statement's signature; cheap, and looks at its fields only."""
@@ -223,198 +190,8 @@ class Consensus:
             self._accused.add(statement.signer)
             self._out.append(Accuse(proof))
 
-    # Speaking.
-
-    def _say(self, phase: Phase, content: Hash32, body: bytes) -> None:
-        """Ask for a signature, unless this slot or a later one was used for something else."""
-        place = (self.round, phase)
-        if self.me is not None and self.spoken.allows(place, content):
-            self.spoken.remember(place, content)
-            self._log.pin(self.spoken.locked_round)
-            self._out.append(Sign(self._slot(phase), content, body))
-
-    def _slot(self, phase: Phase) -> Slot:
-        return Slot(self.network, self.name, self.height, self.round, phase)
-
-    def _vote(self, phase: Phase, block_hash: bytes) -> bool:
-        self.step = phase
-        body = vote_body(self._slot(phase), block_hash, self.me or bytes(32))
-        self._say(phase, vote_content(block_hash), body)
-        return True
-
-    def _propose(self) -> None:
-        """Lines 14 to 19, when it is our turn and there is something to propose."""
-        value = self._candidate if self.valid_round == NEVER else self.valid_value
-        if value is None or self.me is None or self.proposer(self.round) != self.me:
-            return
-        if self.spoken.last >= (self.round, Phase.PROPOSE) or self.valid_round >= self.round:
-            return  # proposed already, before a crash
-        proposal = Proposal(
-            network=self.network,
-            electorate=self.name,
-            height=self.height,
-            round=self.round,
-            valid_round=self.valid_round + 1,
-            proof=self._proof,
-            proposer=self.me,
-            value=value,
-        )
-        body = encode(proposal)
-        self._say(Phase.PROPOSE, proposal_content(body), body)
-
-    # Rounds and timers.
-
-    def _resume(self) -> None:
-        """Wake up in the round of the last own statement, after what was said there."""
-        self._awake = True
-        self.round = max(self.round, self.spoken.last[0])
-        self._note_valid()
-        self._enter(self.round)
-        for phase in (Phase.PREVOTE, Phase.PRECOMMIT):
-            voted = self.spoken.vote(self.round, phase)
-            if voted is not None:
-                self._vote(phase, voted)
-
-    def _enter(self, round_: int) -> None:
-        """Line 11: begin a round."""
-        self.round, self.step = round_, Phase.PROPOSE
-        self._shown = []
-        self._log.enter(round_)
-        self._pace.enter(round_, self._now)
-        self._pace.arm(Phase.PROPOSE, self._now)
-        self._propose()
-
-    def _give_up(self, phase: Phase) -> None:
-        """Lines 57 to 67: what was waited for did not come."""
-        if phase is Phase.PRECOMMIT:
-            self._enter(self.round + 1)
-        elif phase is self.step:
-            self._vote(Phase.PREVOTE if phase is Phase.PROPOSE else Phase.PRECOMMIT, NIL)
-
     def _finish(self) -> list[Action]:
-        """Apply the rules until none has anything to add; hand out the actions."""
-        while self._awake and not self.decided and any(rule(self) for rule in _RULES):
-            pass
+        """Apply the rules; hand out the actions."""
+        self._apply_rules()
         actions, self._out = self._out, []
         return actions
-
-    # The rules: each returns whether it changed anything.
-
-    def _decide(self) -> bool:
-        """Line 49: FINAL precommitted one value in one round."""
-        for round_, block_hash in self._log.decisions():
-            value = self._value(block_hash)
-            if value is not None and self._is_valid(block_hash, value):
-                signatures = self._log.at(round_).precommits.signatures(block_hash)
-                certificate = Certificate(
-                    electorate=self.name,
-                    height=self.height,
-                    round=round_,
-                    block_hash=block_hash,
-                    signatures=signatures,
-                )
-                self.decided = True
-                self._out.append(Decide(value, certificate))
-                return True
-        return False
-
-    def _skip(self) -> bool:
-        """Line 55: more than a third of heads and age are in later rounds."""
-        target = self._log.skip_target()
-        if target is None:
-            return False
-        self._enter(target)
-        return True
-
-    def _answer(self) -> bool:
-        """Lines 22 and 28: prevote the proposal if the lock allows it and it is valid."""
-        offers = self._log.at(self.round).offers
-        if self.step is not Phase.PROPOSE or not offers:
-            return False
-        if not self.lock_allows(offers[0]):
-            return self._vote(Phase.PREVOTE, NIL)
-        if not self._is_valid(offers[0].hash, offers[0].proposal.value):
-            return False  # perhaps not yet: the timeout ends the waiting
-        return self._vote(Phase.PREVOTE, offers[0].hash)
-
-    def lock_allows(self, offer: Offer) -> bool:
-        """Whether a proposal is the locked value, or proves a quorum for it no earlier than the lock."""
-        if self.spoken.locked_round == NEVER or self.spoken.locked_hash == offer.hash:
-            return True
-        return offer.proposal.valid_round > self.spoken.locked_round  # valid_round is the round + 1
-
-    def _note_valid(self) -> bool:
-        """Lines 42 and 43, for late prevotes too: remember the latest value that FINAL prevoted."""
-        for round_, log in self._log.rounds():
-            final = log.prevotes.final
-            if not final or not self.valid_round < round_ <= self.round:
-                continue
-            value = self._value(final)
-            if value is not None and self._is_valid(final, value):
-                self.valid_round, self.valid_value = round_, value
-                self._proof = log.prevotes.signatures(final)
-                return True
-        return False
-
-    def _lock(self) -> bool:
-        """Lines 37 to 41: FINAL prevoted a value in this round, and it is still time to precommit it."""
-        if self.step is not Phase.PREVOTE or self.valid_round != self.round:
-            return False
-        return self._vote(Phase.PRECOMMIT, value_hash(self.valid_value))
-
-    def _precommit_nil(self) -> bool:
-        """Line 44: FINAL prevoted nothing."""
-        if self.step is not Phase.PREVOTE or self._log.at(self.round).prevotes.final != NIL:
-            return False
-        return self._vote(Phase.PRECOMMIT, NIL)
-
-    def _await_prevotes(self) -> bool:
-        """Line 34: FINAL has prevoted something."""
-        ready = self.step is Phase.PREVOTE and self._log.passed(Phase.PREVOTE)
-        return ready and self._pace.arm(Phase.PREVOTE, self._now)
-
-    def _await_precommits(self) -> bool:
-        """Line 47: FINAL has precommitted something."""
-        return self._log.passed(Phase.PRECOMMIT) and self._pace.arm(Phase.PRECOMMIT, self._now)
-
-    def _show_lock(self) -> bool:
-        """Show a lock of this round when the round may fail, so that every later proposer knows it.
-
-        In the paper gossip does this. Without it a dishonest voter that completes a quorum for
-        one honest voter at a time could make each proposer propose what is no longer acceptable.
-        """
-        if self._shown or self.valid_round != self.round or not self._pace.is_armed(Phase.PRECOMMIT):
-            return False
-        log, block_hash = self._log.at(self.round), value_hash(self.valid_value)
-        votes = [envelope for voter, envelope in log.prevotes.envelopes(block_hash) if voter != self.me]
-        if len(votes) > SHOWN_VOTES_MAX:
-            return False
-        offers = [offer.envelope for offer in log.offers if offer.hash == block_hash]
-        self._shown = offers + votes
-        self._out.extend(Resend(envelope) for envelope in self._shown)
-        return bool(self._shown)
-
-    def _value(self, block_hash: bytes) -> bytes | None:
-        """Return the value with this hash if this node has it."""
-        if self.valid_round != NEVER and value_hash(self.valid_value) == block_hash:
-            return self.valid_value
-        return self._log.value(block_hash)
-
-    def _is_valid(self, block_hash: bytes, value: bytes) -> bool:
-        verdict = self._judged.get(block_hash)
-        if verdict is None:
-            verdict = self._judged[block_hash] = self._validate(value)
-        return verdict
-
-
-_RULES: tuple[Callable[[Consensus], bool], ...] = (
-    Consensus._decide,
-    Consensus._skip,
-    Consensus._answer,
-    Consensus._note_valid,
-    Consensus._lock,
-    Consensus._precommit_nil,
-    Consensus._await_prevotes,
-    Consensus._await_precommits,
-    Consensus._show_lock,
-)

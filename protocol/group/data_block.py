@@ -57,7 +57,7 @@ class DataBlock(Wire, tag="block"):
     stamp_height: U64
     stamp_hash: Bytes32
     kind: Kind
-    payload: bytes
+    payload: Annotated[bytes, Meta(max_length=BLOCK_SIZE_MAX)]
 
     def __post_init__(self) -> None:
         """A block stands in one group's chain, after the genesis file."""

@@ -6,12 +6,25 @@ network has; resending that backs off. What happens at a deadline is `consensus`
 business. Spec: `spec/consensus.md`.
 """
 
-from protocol.group.vote import Phase
+from enum import IntEnum
 
 GROWTH_MAX = 60
 """Rounds after which timeouts stop growing (at 31 times the first one)."""
 RESEND_SLOWEST = 8
 """Own statements are sent again after 1, 2, 4 and then every 8 timeouts of the round."""
+
+
+class Timer(IntEnum):
+    """What is waited for in a round; of several that are due, the first here comes first."""
+
+    SHOW = 0
+    """Half of `PRECOMMIT`: whoever holds a fresh lock then shows it."""
+    PROPOSE = 1
+    """The proposal."""
+    PREVOTE = 2
+    """A quorum of prevotes for one thing."""
+    PRECOMMIT = 3
+    """A quorum of precommits for one value; then the round is over."""
 
 
 class Pace:
@@ -21,8 +34,8 @@ class Pace:
 
     def __init__(self, base_milliseconds: int) -> None:
         self._base = self._timeout = base_milliseconds
-        self._armed: dict[Phase, int] = {}
-        self._fired: set[Phase] = set()
+        self._armed: dict[Timer, int] = {}
+        self._fired: set[Timer] = set()
         self._resend_at: int | None = None
         self._resend_steps = 1
 
@@ -38,23 +51,23 @@ class Pace:
         self._resend_steps = 1
         self._resend_at = now_ms + self._timeout
 
-    def arm(self, phase: Phase, now_ms: int) -> bool:
-        """Start the timer of `phase` unless this round already had it; say whether it was started."""
-        if phase in self._armed or phase in self._fired:
+    def arm(self, timer: Timer, now_ms: int) -> bool:
+        """Start a timer unless this round already had it; say whether it was started."""
+        if timer in self._armed or timer in self._fired:
             return False
-        self._armed[phase] = now_ms + self._timeout
+        self._armed[timer] = now_ms + (self._timeout // 2 if timer is Timer.SHOW else self._timeout)
         return True
 
-    def is_armed(self, phase: Phase) -> bool:
-        """Whether the timer of `phase` is running."""
-        return phase in self._armed
+    def has_fired(self, timer: Timer) -> bool:
+        """Whether a timer of this round is over."""
+        return timer in self._fired
 
-    def expired(self, now_ms: int) -> list[Phase]:
-        """Return the phases whose time is up, each once a round."""
-        due = sorted(phase for phase, at in self._armed.items() if at <= now_ms)
-        for phase in due:
-            del self._armed[phase]
-            self._fired.add(phase)
+    def expired(self, now_ms: int) -> list[Timer]:
+        """Return the timers that are over, each once a round, in order."""
+        due = sorted(timer for timer, at in self._armed.items() if at <= now_ms)
+        for timer in due:
+            del self._armed[timer]
+            self._fired.add(timer)
         return due
 
     def resend_due(self, now_ms: int) -> bool:

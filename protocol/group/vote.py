@@ -8,8 +8,9 @@ statement is `consensus`' business, that a slot is never used twice is
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Annotated
 
-from protocol.codec import U32, U64, Bytes32, Bytes64, Decoder, Text, Wire, encode
+from protocol.codec import U32, U64, Bytes32, Bytes64, Decoder, Meta, Text, Wire, encode
 from protocol.crypto import SIGNATURE_SIZE, envelope_body, sha3_256, verify_envelope
 from protocol.errors import InvalidProof, InvalidSignature, MalformedMessage, WrongNetwork
 from protocol.units import Hash32, OperatorKey
@@ -24,6 +25,8 @@ VOTE_SIZE_MAX = 512
 """Bytes of the largest vote envelope."""
 PROPOSAL_SIZE_MAX = 1 << 20
 """Bytes of the largest proposal body: the value and the proof of its lock."""
+PROOF_SIGNATURES_MAX = 8_192
+"""Prevotes in the proof of a proposal's lock."""
 EVIDENCE_SIZE_MAX = 256 * 1024
 """Bytes of the largest pair of envelopes that is taken into a data block."""
 
@@ -77,7 +80,7 @@ class Vote(Wire, tag="vote"):
     height: U64
     round: U32
     phase: Phase
-    block_hash: bytes
+    block_hash: Annotated[bytes, Meta(max_length=32)]
     voter: Bytes32
 
     def __post_init__(self) -> None:
@@ -109,9 +112,9 @@ class Proposal(Wire, tag="proposal"):
     height: U64
     round: U32
     valid_round: U32
-    proof: tuple[Signed, ...]
+    proof: Annotated[tuple[Signed, ...], Meta(max_length=PROOF_SIGNATURES_MAX)]
     proposer: Bytes32
-    value: bytes
+    value: Annotated[bytes, Meta(max_length=PROPOSAL_SIZE_MAX)]
 
     def __post_init__(self) -> None:
         """A lock is of an earlier round and comes with its proof."""
@@ -213,8 +216,8 @@ def check_vote_signatures(slot: Slot, block_hash: bytes, signatures: tuple[Signe
 class EquivocationProof(Wire, tag="equivocation"):
     """Two envelopes of one signer for one slot with different bodies, the smaller bytes first."""
 
-    first: bytes
-    second: bytes
+    first: Annotated[bytes, Meta(max_length=EVIDENCE_SIZE_MAX)]
+    second: Annotated[bytes, Meta(max_length=EVIDENCE_SIZE_MAX)]
 
     def __post_init__(self) -> None:
         """One order, so that one contradiction has one spelling; and small enough for a data block."""
