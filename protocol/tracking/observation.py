@@ -33,13 +33,13 @@ class Sighting(Wire):
     """What a judge saw of one operator. Who was not seen at all has no sighting."""
 
     operator_key: Bytes32
-    response_hash: bytes
+    response_hash: Annotated[bytes, Meta(max_length=32)]
     """The hash of the response envelope that the judge keeps, or empty."""
     received_height: U64
     """Height of the judge's tip when it received that response; 0 without one."""
     reached: bool
     """Whether the operator was dialled and authenticated."""
-    ip: bytes
+    ip: Annotated[bytes, Meta(max_length=16)]
     """The packed address at which it was reached, or empty."""
     fast: bool
     """Whether it answered a fresh nonce rightly and in time."""

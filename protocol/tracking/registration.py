@@ -183,14 +183,14 @@ def _verify_stake(entry: Entry, rules: ChainRules) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """What one stamp made of a stake address: its highest sequence so far, and who stated it."""
+    """What a stake address's owner had said last, up to one stamp and sequence."""
 
     stamp: int
     sequence: int
     entries: tuple[Entry, ...]
-    """The different entries with that sequence; more than one void each other."""
+    """The different entries with that sequence, sorted by content; more than one void each other."""
     effective: int
-    """Height from which the entry counts."""
+    """Height from which the registration counts."""
 
     @property
     def registration(self) -> Registration | None:
@@ -200,7 +200,8 @@ class _Version:
 
 
 _Timeline = tuple[_Version, ...]
-"""A stake address's versions; stamps and sequences ascend, except that a void repeats its sequence."""
+"""A stake address's versions in the order of (stamp, sequence); a void repeats its sequence."""
+_Timelines = Mapping[bytes, _Timeline]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +215,9 @@ class RegistrationBook:
     period_blocks: int
     stamp: int = 0
     """The last stamp applied."""
-    _timelines: Mapping[bytes, _Timeline] = field(default_factory=lambda: MappingProxyType({}))
+    _timelines: _Timelines = field(default_factory=lambda: MappingProxyType({}))
     _stakes: Mapping[bytes, tuple[bytes, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    """The stake addresses whose timelines name an operator."""
+    """The stake addresses whose timelines have named an operator."""
 
     @classmethod
     def empty(cls, parameters: Parameters) -> "RegistrationBook":
@@ -232,12 +233,17 @@ class RegistrationBook:
         if stamp_height < self.stamp:
             raise ValueError(f"stamp {stamp_height} after {self.stamp}")
         timelines, stakes = dict(self._timelines), dict(self._stakes)
+        touched: set[bytes] = set()
         for entry in entries:
             stake = entry.stake_address
-            timelines[stake] = self._extend(timelines.get(stake, ()), entry, stamp_height)
+            timelines[stake] = _insert(timelines.get(stake, ()), entry, stamp_height)
             if isinstance(entry, Registration):
                 named = stakes.get(entry.operator_key, ())
                 stakes[entry.operator_key] = tuple(sorted({*named, stake}))
+            for operator_key in _named(timelines[stake]):
+                touched.update(stakes[operator_key])
+        for stake in sorted(touched):
+            timelines[stake] = self._with_effect(stake, timelines, stakes, stamp_height)
         return replace(self, stamp=stamp_height, _timelines=timelines, _stakes=stakes)
 
     def accepts(self, entry: Entry) -> None:
@@ -294,45 +300,60 @@ class RegistrationBook:
         kept = {stake: _prune(timeline, anchor_height) for stake, timeline in self._timelines.items()}
         return replace(self, _timelines=kept)
 
-    def _extend(self, timeline: _Timeline, entry: Entry, stamp: int) -> _Timeline:
-        """Return the timeline with the entry, or itself when that changes nothing."""
-        last = timeline[-1] if timeline else None
-        entries: tuple[Entry, ...] = (entry,)
-        if last and entry.stake_sequence < last.sequence:
-            return timeline
-        if last and entry.stake_sequence == last.sequence:
-            by_content = {content_digest(other): other for other in (entry, *last.entries)}
-            if len(by_content) == len(last.entries):
-                return timeline
-            entries = tuple(other for _, other in sorted(by_content.items()))
-        before = _before(timeline, stamp)
-        version = _Version(stamp, entry.stake_sequence, entries, self._effective(before, entry, stamp))
-        return (*before, version)
+    def _with_effect(
+        self, stake: bytes, timelines: _Timelines, stakes: Mapping[bytes, tuple[bytes, ...]], stamp: int
+    ) -> _Timeline:
+        """Return a timeline whose versions of this stamp say when they count.
 
-    def _effective(self, before: _Timeline, entry: Entry, stamp: int) -> int:
-        """Return when an entry counts: a change of stake or operator from the next period, else at once."""
-        if isinstance(entry, Deregistration):
-            return stamp
-        others = [_before(self._timelines[s], stamp) for s in self._stakes.get(entry.operator_key, ())]
-        named = (held.operator_key == entry.operator_key for other in others for held in _held(other, stamp))
-        if any(_held(before, stamp)) or any(named):
-            return (stamp // self.period_blocks + 1) * self.period_blocks
-        return stamp
+        A first registration counts at once, a change of stake or operator from the next period.
+        """
+        timeline = timelines[stake]
+        next_period = (stamp // self.period_blocks + 1) * self.period_blocks
+        versions: list[_Version] = []
+        for at, version in enumerate(timeline):
+            entry = version.registration
+            if version.stamp == stamp and entry:
+                others = (timelines[other] for other in stakes[entry.operator_key] if other != stake)
+                is_change = any(_held(timeline[:at], stamp)) or any(
+                    held.operator_key == entry.operator_key
+                    for other in others
+                    for held in _held(other, stamp)
+                )
+                version = replace(version, effective=next_period if is_change else stamp)
+            versions.append(version)
+        return tuple(versions)
 
 
-def _before(timeline: _Timeline, stamp: int) -> _Timeline:
-    """Return the versions of lower stamps: only the last one can have this stamp."""
-    return timeline[:-1] if timeline and timeline[-1].stamp == stamp else timeline
+def _insert(timeline: _Timeline, entry: Entry, stamp: int) -> _Timeline:
+    """Return the timeline with the entry in its place, or as it was when a higher sequence came before."""
+    before = tuple(version for version in timeline if version.stamp < stamp)
+    here = {version.sequence: version.entries for version in timeline[len(before) :]}
+    sequence = entry.stake_sequence
+    if before and sequence < before[-1].sequence:
+        return timeline
+    known = here.get(sequence, before[-1].entries if before and before[-1].sequence == sequence else ())
+    by_content = {content_digest(other): other for other in (entry, *known)}
+    if len(by_content) == len(known):
+        return timeline
+    here[sequence] = tuple(other for _, other in sorted(by_content.items()))
+    return before + tuple(_Version(stamp, number, of, stamp) for number, of in sorted(here.items()))
 
 
-def _held(timeline: _Timeline, height: int) -> Iterator[Registration]:
-    """Yield the registrations that count at `height` or are to count later, the last one first."""
+def _named(timeline: _Timeline) -> Iterator[bytes]:
+    """Yield the operators that a timeline names."""
+    for version in timeline:
+        yield from (entry.operator_key for entry in version.entries if isinstance(entry, Registration))
+
+
+def _held(timeline: _Timeline, stamp: int) -> Iterator[Registration]:
+    """Yield the registrations of lower stamps that count or are to count, unless something ended them."""
     for version in reversed(timeline):
         if version.registration is None:
             return
-        yield version.registration
-        if version.effective <= height:
-            return
+        if version.stamp < stamp:
+            yield version.registration
+            if version.effective <= stamp:
+                return
 
 
 def _version_in_force(timeline: _Timeline, anchor_height: int) -> _Version | None:

@@ -12,6 +12,10 @@ from protocol.units import OperatorKey
 Stamped = tuple[int, Entry]
 
 
+Point = tuple[int, int]
+"""(stamp, sequence): the order in which the words of a stake's owner take effect."""
+
+
 class BookModel:
     """The book of all (stamp, entry), for one length of period."""
 
@@ -20,58 +24,69 @@ class BookModel:
         self.entries = tuple(entries)
         self.stakes = sorted({entry.stake_address for _, entry in self.entries})
 
-    def top(self, stake: bytes, height: int) -> tuple[int, tuple[Entry, ...]] | None:
-        """(sequence, different entries) of the highest sequence stamped at or below `height`."""
-        known = [entry for stamp, entry in self.entries if entry.stake_address == stake and stamp <= height]
-        if not known:
-            return None
-        sequence = max(entry.stake_sequence for entry in known)
+    def top(self, stake: bytes, point: Point) -> tuple[Entry, ...]:
+        """The different entries of the highest sequence known at a point."""
+        known = [
+            entry
+            for stamp, entry in self.entries
+            if entry.stake_address == stake
+            and (stamp, entry.stake_sequence if stamp == point[0] else 0) <= point
+        ]
+        sequence = max((entry.stake_sequence for entry in known), default=0)
         different = {content_digest(one): one for one in known if one.stake_sequence == sequence}
-        return sequence, tuple(different[digest] for digest in sorted(different))
+        return tuple(different[digest] for digest in sorted(different))
 
-    def tops(self, stake: bytes, height: int) -> Iterator[tuple[int, Registration | None]]:
-        """(stamp at which it became the top, registration that counts) from the last top back."""
-        stamps = sorted({stamp for stamp, entry in self.entries if stamp <= height})
-        for stamp in reversed(stamps):
-            here, before = self.top(stake, stamp), self.top(stake, stamp - 1)
-            if here and (before is None or digests(here[1]) != digests(before[1])):
-                one = here[1][0] if len(here[1]) == 1 else None
-                yield stamp, one if isinstance(one, Registration) else None
+    def tops(self, stake: bytes, until: Point) -> Iterator[tuple[Point, Registration | None]]:
+        """(point at which it became the top, registration that counts) from the last top back."""
+        own = {(stamp, entry.stake_sequence) for stamp, entry in self.entries if entry.stake_address == stake}
+        points = [(-1, 0), *sorted(point for point in own if point <= until)]
+        for before, point in reversed(list(zip(points, points[1:], strict=False))):
+            top = self.top(stake, point)
+            if digests(top) != digests(self.top(stake, before)):
+                one = top[0] if len(top) == 1 else None
+                yield point, one if isinstance(one, Registration) else None
 
-    def effective(self, stake: bytes, stamp: int, entry: Registration) -> int:
+    def effective(self, stake: bytes, point: Point, entry: Registration) -> int:
         """A change counts from the next period, a first registration at once."""
-        engaged = any(True for _ in self.held(stake, stamp - 1, stamp))
-        for other in self.stakes:
-            engaged |= any(
-                held.operator_key == entry.operator_key for held in self.held(other, stamp - 1, stamp)
-            )
+        stamp, sequence = point
+        engaged = any(True for _ in self.held(stake, (stamp, sequence - 1), stamp)) or any(
+            held.operator_key == entry.operator_key
+            for other in self.stakes
+            if other != stake
+            for held in self.held(other, (stamp, LAST), stamp)
+        )
         return (stamp // self.period + 1) * self.period if engaged else stamp
 
-    def held(self, stake: bytes, known: int, height: int) -> Iterator[Registration]:
-        """What, as known at one height, counts at another or will count later."""
-        for stamp, entry in self.tops(stake, known):
+    def held(self, stake: bytes, until: Point, stamp: int) -> Iterator[Registration]:
+        """What was stamped before `stamp` and counts then or later, unless it was ended until a point."""
+        for point, entry in self.tops(stake, until):
             if entry is None:
                 return
-            yield entry
-            if self.effective(stake, stamp, entry) <= height:
-                return
+            if point[0] < stamp:
+                yield entry
+                if self.effective(stake, point, entry) <= stamp:
+                    return
 
     def in_force(self, anchor: int) -> dict[OperatorKey, Registration]:
         best: dict[OperatorKey, tuple[int, Registration]] = {}
         for stake in self.stakes:
-            for stamp, entry in self.tops(stake, anchor):
+            for point, entry in self.tops(stake, (anchor, LAST)):
                 if entry is None:
                     break
-                if self.effective(stake, stamp, entry) <= anchor:
-                    if entry.signer not in best or best[entry.signer][0] < stamp:
-                        best[entry.signer] = stamp, entry
+                if self.effective(stake, point, entry) <= anchor:
+                    if entry.signer not in best or best[entry.signer][0] < point[0]:
+                        best[entry.signer] = point[0], entry
                     break
         return {key: best[key][1] for key in sorted(best)}
 
     def contested(self, anchor: int) -> set[OperatorKey]:
-        void = [top[1] for stake in self.stakes if (top := self.top(stake, anchor)) and len(top[1]) > 1]
+        void = [top for stake in self.stakes if len(top := self.top(stake, (anchor, LAST))) > 1]
         named = {entry.signer for entries in void for entry in entries if isinstance(entry, Registration)}
         return named - set(self.in_force(anchor))
+
+
+LAST = 1 << 32
+"""Above every sequence."""
 
 
 def digests(entries: Iterable[Entry]) -> list[bytes]:

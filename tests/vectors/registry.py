@@ -11,7 +11,13 @@ from typing import Any
 
 Generator = Callable[[], Any]
 
-MODULES = ("tests.vectors.challenge_cases",)
+MODULES = (
+    "tests.vectors.challenge_cases",
+    "tests.vectors.registration_cases",
+    "tests.vectors.response_cases",
+    "tests.vectors.diversity_cases",
+    "tests.vectors.verdict_cases",
+)
 
 _generators: dict[tuple[str, str], Generator] = {}
 

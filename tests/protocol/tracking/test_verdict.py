@@ -124,7 +124,7 @@ def on_a_taken_ip(court: Court, one: Operator) -> None:
 
 
 def in_a_full_subnet(court: Court, one: Operator) -> None:
-    court.parameters = replace(court.parameters, subnet_limit=6)
+    court.parameters = replace(court.parameters, subnet_limit=court.count - 1)
     for other in court.members:
         if other is not one:
             court.previous[ip_slot(other.ip, court.parameters)] = other.key

@@ -22,6 +22,8 @@ from tests.support.court import UNSEEN, Court
 from tests.support.operators import Operator
 
 JUDGES = 7
+MANY = settings(max_examples=settings().max_examples * 4 // 5)
+SOME = settings(max_examples=settings().max_examples * 2 // 5)
 
 
 def truth() -> tuple[Court, dict[Operator, Reason]]:
@@ -110,7 +112,7 @@ def is_below_a_third_of_both(liars: Sequence[Operator]) -> bool:
     return 3 * len(liars) <= JUDGES and 3 * held <= sum(ages.values())
 
 
-@settings(max_examples=80)
+@MANY
 @given(AGES, st.data())
 def test_liars_below_a_third_neither_invent_nor_hide(ages: list[int], data: st.DataObject) -> None:
     court = court_of(ages)
@@ -127,7 +129,7 @@ def test_liars_below_a_third_neither_invent_nor_hide(ages: list[int], data: st.D
     assert reasons == {one.key: reason for one, reason in TRUE.items()}
 
 
-@settings(max_examples=60)
+@MANY
 @given(AGES, st.data())
 def test_liars_below_a_third_of_either_never_invent(ages: list[int], data: st.DataObject) -> None:
     """A third of the age in few hands (or of the hands with little age) may hide, but never make valid."""
@@ -144,7 +146,7 @@ def test_liars_below_a_third_of_either_never_invent(ages: list[int], data: st.Da
             assert reasons[one.key] is not Reason.VALID
 
 
-@settings(max_examples=40)
+@SOME
 @given(st.data(), st.randoms(use_true_random=False))
 def test_the_order_of_observations_does_not_matter(data: st.DataObject, random: Random) -> None:
     court = court_of([1, 2, 3, 4, 5, 6, 7])
@@ -157,7 +159,7 @@ def test_the_order_of_observations_does_not_matter(data: st.DataObject, random: 
     assert court.verdicts(observations) == court.verdicts(shuffled)
 
 
-@settings(max_examples=40)
+@SOME
 @given(st.data())
 def test_every_registered_operator_has_one_verdict_in_order(data: st.DataObject) -> None:
     court = court_of([1] * JUDGES)
@@ -166,7 +168,7 @@ def test_every_registered_operator_has_one_verdict_in_order(data: st.DataObject)
     assert keys == sorted(set(keys)) == sorted(court.registrations)
 
 
-@settings(max_examples=40)
+@SOME
 @given(st.data())
 def test_slots_of_valid_operators_are_distinct(data: st.DataObject) -> None:
     court = court_of([1] * JUDGES)
