@@ -9,10 +9,10 @@ paid by them `claims`', the sums are `list_header`'s. Spec: `spec/payout_list.md
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
 from protocol.chain.view import ChainView
-from protocol.codec import U32, U64, Bytes32, Wire
+from protocol.codec import U32, U64, Bytes32, Meta, Wire
 from protocol.errors import InvalidBlock, NotYetKnown
 from protocol.genesis import Genesis, first_period, network_id, period_heights
 from protocol.group.membership import Member, Membership
@@ -25,6 +25,7 @@ from protocol.payout.list_blocks import (
     select_records,
 )
 from protocol.payout.list_header import (
+    BLOCKS_MAX,
     Entry,
     Head,
     ListHeader,
@@ -35,6 +36,9 @@ from protocol.payout.list_header import (
     list_hash,
 )
 from protocol.units import Hash32, NetworkId, Period, Zatoshi
+
+CLAIMS_MAX = 1 << 20
+"""Valid responses of one period: 5,000 operators give 35,000 in a week."""
 
 
 class ListState(Wire, tag="list-state"):
@@ -49,9 +53,9 @@ class ListState(Wire, tag="list-state"):
     """The period of the next list."""
     previous: Bytes32
     carried: U64
-    blocks: tuple[Bytes32, ...]
+    blocks: Annotated[tuple[Bytes32, ...], Meta(max_length=BLOCKS_MAX)]
     """The verdict blocks that the last list used."""
-    claims: tuple[Claim, ...]
+    claims: Annotated[tuple[Claim, ...], Meta(max_length=CLAIMS_MAX)]
     """What it paid of its own period, by (seq, operator)."""
 
 
