@@ -21,6 +21,8 @@ from protocol.units import Hash32, OperatorKey
 
 SIGNATURE_SIZE = 64
 KEY_SIZE = 32
+SALT_SIZE = bindings.crypto_pwhash_SALTBYTES
+NONCE_SIZE = bindings.crypto_secretbox_NONCEBYTES
 
 _sign_open = bindings.crypto_sign_open
 _BAD_SIGNATURE = exceptions.BadSignatureError
@@ -97,6 +99,33 @@ def check_operator_key(key: bytes) -> None:
     """
     if len(key) != KEY_SIZE or not bindings.crypto_core_ed25519_is_valid_point(key):
         raise InvalidSignature(f"not an Ed25519 key of prime order: {key.hex()}")
+
+
+def derive_key(passphrase: bytes, salt: bytes, operations: int, memory_bytes: int) -> bytes:
+    """Return 32 bytes of Argon2id (RFC 9106) with one lane; `salt` has `SALT_SIZE` bytes.
+
+    Takes `memory_bytes` and, on purpose, time. Numbers that libsodium refuses (fewer than one
+    operation, less than 8 KiB) or memory that is not to be had raise `ValueError`.
+    """
+    try:
+        return bindings.crypto_pwhash_alg(
+            KEY_SIZE, passphrase, salt, operations, memory_bytes, bindings.crypto_pwhash_ALG_ARGON2ID13
+        )
+    except exceptions.CryptoError as error:
+        raise ValueError(f"Argon2id with {operations} operations, {memory_bytes} bytes: {error}") from None
+
+
+def seal(data: bytes, key: bytes, nonce: bytes) -> bytes:
+    """Encrypt and authenticate (XSalsa20-Poly1305); a nonce of `NONCE_SIZE` is used once for a key."""
+    return bindings.crypto_secretbox(data, nonce, key)
+
+
+def open_sealed(box: bytes, key: bytes, nonce: bytes) -> bytes:
+    """Return what was sealed; raises `InvalidSignature` for any other key, nonce or byte."""
+    try:
+        return bindings.crypto_secretbox_open(box, nonce, key)
+    except exceptions.CryptoError:
+        raise InvalidSignature("not sealed with this key, or changed since") from None
 
 
 def secp256k1_public_key(secret: bytes) -> bytes:

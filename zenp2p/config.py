@@ -25,8 +25,10 @@ from zenp2p.data_directory import DataDirectory, MissingFile
 
 PREFIX = "ZENP2P_"
 CONFIG_VARIABLE = "ZENP2P_CONFIG"
-NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "ZENP2P_CHAIN_DATA", "ZENP2P_WRITE_VECTORS"})
-"""Variables with our prefix that mean something else (two of them to the tests)."""
+NOT_SETTINGS = frozenset(
+    {CONFIG_VARIABLE, "ZENP2P_CHAIN_DATA", "ZENP2P_WRITE_TRANSCRIPTS", "ZENP2P_WRITE_VECTORS"}
+)
+"""Variables with our prefix that mean something else (all but the first to the tests)."""
 FILE_BYTES_MAX = 1 << 20
 PEERS_MAX = 1_000
 
