@@ -130,12 +130,9 @@ class GroupMachine:
     def learn_all(self) -> list[Effect]:
         """Return where the members listen: everybody keeps a way to its judges."""
         registrations = self.registrations(self._chain.tip()[0])
-        me = self._signer.operator_key
-        return [
-            Learn(key, entry.ip, entry.port)
-            for key, entry in registrations.items()
-            if key != me and key in self.state.membership
-        ]
+        members = {member.operator_key for member in self.state.membership.members}
+        members.discard(self._signer.operator_key)
+        return [Learn(key, entry.ip, entry.port) for key, entry in registrations.items() if key in members]
 
     # What happens.
 

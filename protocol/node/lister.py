@@ -10,7 +10,7 @@ from protocol.chain.view import ChainView
 from protocol.codec import decode, encode
 from protocol.crypto import Signer
 from protocol.errors import InvalidBlock, MalformedMessage, NotYetKnown, WrongNetwork
-from protocol.genesis import Genesis, network_id
+from protocol.genesis import Genesis, first_period, network_id
 from protocol.group.certificate import Certificate, check_certifies
 from protocol.group.consensus import Consensus
 from protocol.group.membership import voters_of
@@ -118,8 +118,10 @@ class Lister:
         """Take up after the last certified list."""
         for _, packed in self._records.iterate(LIST_STATE):
             self.state = decode(packed, ListState, STATE_SIZE_MAX)
-        last = self.file(self.state.period - 1)
-        if last is not None:
+        if self.state.period > first_period(self._genesis):
+            last = self.file(self.state.period - 1)
+            if last is None:
+                raise ValueError(f"the record lacks the list of period {self.state.period - 1}")
             self.electorate = voters_of(decode_list_file(last).members)
 
     def _open(self) -> Ballot:

@@ -131,6 +131,7 @@ class Node:
         if self._now >= self._repeat_at:
             self._repeat_at = self._now + REPEAT_MILLISECONDS
             effects += self.catch_up.tell() + self.registrar.repeat() + self.tracker.repeat()
+        effects += self.tracker.tick()
         effects += self.group.tick(self._now)
         effects += self.lister.tick(self._now)
         return effects + self._settle()

@@ -6,6 +6,7 @@ judged is `tracker`'s business; what counts is `protocol.tracking`'s.
 Spec: `spec/node.md`.
 """
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
@@ -38,6 +39,8 @@ class OpenChallenge:
         self.receipts: dict[tuple[OperatorKey, OperatorKey], bytes] = {}
         """Receipts by (judge, operator)."""
         self.own_response = b""
+        self.to_dial: deque[OperatorKey] = deque()
+        """Whose responses came and who were not dialled yet."""
         self.attempts: dict[OperatorKey, int] = {}
         self.ready_since: int | None = None
         self._network = network

@@ -41,6 +41,8 @@ from protocol.units import Hash32, OperatorKey
 
 OPEN_MAX = 8
 """Challenges held at once: the one that is open, those that wait for their verdict, other branches."""
+DIALS_AT_ONCE_MAX = 16
+"""Dial-backs begun in one tick."""
 PROBES_ANSWERED_MAX = 8
 """Dial-backs of one judge answered in one challenge."""
 
@@ -255,9 +257,7 @@ class Tracker:
         kept = opened.keep_response(envelope, self._tip, peer)
         if kept is not None:
             effects.append(kept)
-            operator_key = OperatorKey(kept.key[-32:])
-            if operator_key != self._signer.operator_key:
-                effects += self._dial(opened, operator_key)
+            opened.to_dial.append(OperatorKey(kept.key[-32:]))
 
     def _receipt(self, opened: OpenChallenge, peer: OperatorKey) -> list[Effect]:
         """Tell an operator what we hold of it, so that nobody can say later that nothing came."""
@@ -272,7 +272,7 @@ class Tracker:
     def _dial(self, opened: OpenChallenge, operator_key: OperatorKey) -> list[Effect]:
         """Dial an operator back where its response says it listens."""
         held = opened.builder.held(operator_key)
-        if held is None or not opened.may_probe(operator_key):
+        if held is None or operator_key == self._signer.operator_key or not opened.may_probe(operator_key):
             return []
         self._token += 1
         place = opened.challenge.anchor_hash + operator_key + opened.attempts[operator_key].to_bytes(4, "big")
@@ -289,6 +289,14 @@ class Tracker:
                 self._parameters.dial_back_seconds,
             )
         ]
+
+    def tick(self) -> list[Effect]:
+        """Dial back those whose responses came, a few at a time."""
+        effects: list[Effect] = []
+        for opened in self._open.values():
+            for _ in range(min(DIALS_AT_ONCE_MAX, len(opened.to_dial))):
+                effects += self._dial(opened, opened.to_dial.popleft())
+        return effects
 
     def _dial_again(self, opened: OpenChallenge) -> list[Effect]:
         """Dial back those who were not reached yet: one failure is no proof."""
