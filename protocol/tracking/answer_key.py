@@ -57,18 +57,21 @@ class AnswerKey:
 
         Its endpoint may differ from the registered one (addresses change), but must be dialable.
         """
-        registration = self.registrations.get(response.signer)
-        if registration is None or response.stake_address != registration.stake_address:
+        registration = self.registrations.get(OperatorKey(response.operator_key))
+        if registration is None:
             return False
-        if response.node_address != registration.node_address:
+        if (
+            response.stake_address != registration.stake_address
+            or response.node_address != registration.node_address
+        ):
             return False
-        if not self._is_endpoint(response, registration):
+        if (response.ip != registration.ip or response.port != registration.port) and not self._is_dialable(
+            response
+        ):
             return False
         return response.answer == self.answer(response.operator_key)
 
-    def _is_endpoint(self, response: Response, registration: Registration) -> bool:
-        if response.ip == registration.ip and response.port == registration.port:
-            return True
+    def _is_dialable(self, response: Response) -> bool:
         try:
             check_routable(response.ip, self._parameters)
         except MalformedMessage:

@@ -9,7 +9,7 @@ judges who differ make of it together is `verdict`'s business. Spec: `spec/respo
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from protocol.codec import U32, U64, Bytes32, Decoder, Meta, Wire
 from protocol.crypto import envelope_body, verify_envelope
@@ -94,8 +94,7 @@ def check_observation(envelope: bytes, network: bytes) -> Observation:
     return observation
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """The response of one operator that a judge keeps."""
 
     envelope: bytes
@@ -138,7 +137,7 @@ class ObservationBuilder:
         """Go on with other registrations: a block stamped at or below the anchor came after it."""
         self._take(answers)
         for key, held in self._held.items():
-            self._held[key] = replace(held, right=self._is_right(held))
+            self._held[key] = held._replace(right=self._is_right(held))
 
     def held(self, operator_key: bytes) -> Held | None:
         """Return what we keep of an operator: a receipt says so, and the observation will."""
@@ -164,7 +163,7 @@ class ObservationBuilder:
         right = self._answers.is_right(response)
         if held is not None and not right:
             return None
-        self._hold(Held(envelope, response, height, right))
+        self._hold(response.operator_key, Held(envelope, response, height, right))
         return response
 
     def record_probe(
@@ -197,9 +196,9 @@ class ObservationBuilder:
         """Return the responses to which the observation refers, sorted by hash."""
         return dict(sorted((self._hash(key), held.envelope) for key, held in self._held.items()))
 
-    def _hold(self, held: Held) -> None:
-        self._held[held.response.operator_key] = held
-        self._hashes.pop(held.response.operator_key, None)
+    def _hold(self, operator_key: bytes, held: Held) -> None:
+        self._held[operator_key] = held
+        self._hashes.pop(operator_key, None)
 
     def _hash(self, operator_key: bytes) -> Hash32:
         """Return the hash of a held response, computed once and not when it comes in."""
@@ -231,7 +230,7 @@ class ObservationBuilder:
             if self._foreign >= FOREIGN_MAX:
                 return
             self._foreign += 1
-        self._hold(Held(envelope, response, height, right=False))
+        self._hold(key, Held(envelope, response, height, right=False))
 
     def _is_right(self, held: Held) -> bool:
         try:
