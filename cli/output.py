@@ -26,8 +26,13 @@ def print_json(value: Mapping[str, object]) -> None:
 
 
 def print_rows(rows: Mapping[str, object]) -> None:
-    """Print `name  value` lines, aligned; values of None are left out."""
-    shown = {name: value for name, value in rows.items() if value is not None}
+    """Print `name  value` lines, aligned; values of None are left out, truth is yes or no."""
+    words = {True: "yes", False: "no"}
+    shown = {
+        name: words[value] if isinstance(value, bool) else value
+        for name, value in rows.items()
+        if value is not None
+    }
     width = max(map(len, shown), default=0)
     for name, value in shown.items():
         click.echo(f"{name.ljust(width)}  {printable(str(value))}")
@@ -52,7 +57,7 @@ def run_command(
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # click raises the latter when nobody reads us any more
         _forget_stdout()
         return ExitCode.OK
     except click.UsageError as error:
@@ -73,8 +78,8 @@ def run_command(
 def describe(error: BaseException) -> str:
     """Return what an error says, in one line."""
     first = leaves(error)[0]
-    if isinstance(first, OSError) and first.filename is not None:
-        return f"{first.filename}: {first.strerror}"
+    if isinstance(first, OSError) and first.strerror:
+        return first.strerror if first.filename is None else f"{first.filename}: {first.strerror}"
     return str(first) if is_expected(first) else f"{type(first).__name__}: {first}"
 
 
