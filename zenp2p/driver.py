@@ -15,7 +15,6 @@ import trio
 from protocol.node.effects import (
     Announce,
     Effect,
-    Incoming,
     Learn,
     Persist,
     Probe,
@@ -82,8 +81,7 @@ class Driver:
 
     async def receive(self, batch: Sequence[Received]) -> None:
         """Hand a batch of messages in."""
-        incoming = [Incoming(item.peer, item.ip, item.topic, item.data) for item in batch]
-        await self.step(lambda node: node.receive(incoming))
+        await self.step(lambda node: node.receive(batch))
 
     async def _record(self, effects: Sequence[Effect]) -> None:
         """Make everything durable that must be so before a message leaves."""

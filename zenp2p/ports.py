@@ -12,6 +12,7 @@ from typing import Protocol
 import trio
 
 from protocol.errors import ZenError
+from protocol.node.effects import Incoming
 from protocol.units import OperatorKey
 
 
@@ -31,20 +32,8 @@ class Endpoint:
     port: int
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """One message as it came in: who handed it to us (authenticated), from where, and what.
-
-    `topic` is the gossip topic, or "" for a message sent to us directly. The peer
-    that hands a gossip message on is not its author: nothing in `data` is trusted
-    for having come from `peer`.
-    """
-
-    peer: OperatorKey
-    ip: bytes
-    topic: str
-    data: bytes
-
+Received = Incoming
+"""One message as it came in: the node machine takes it as it is."""
 
 RequestHandler = Callable[[OperatorKey, bytes, bytes], Awaitable[bytes]]
 """(peer, packed observed ip, request) -> reply. Raising `ProtocolError` costs the peer its connection."""

@@ -19,10 +19,11 @@ News = dict[str, Scalar]
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """One message from the network: the peer that handed it over, from where, on which topic.
+    """One message from the network: who handed it over (authenticated), from where, on which topic.
 
-    `topic` is "" for a message sent to this node directly. `data` is a kind byte and
-    a payload, size-checked by the transport.
+    `topic` is "" for a message sent to this node directly. The peer that hands a gossip message on
+    is not its author: nothing in `data` is trusted for having come from `peer`. `data` is a
+    kind byte and a payload, size-checked by the transport.
     """
 
     peer: OperatorKey

@@ -7,6 +7,7 @@ from protocol.codec import replace
 from protocol.crypto import secp256k1_public_key, sha256
 from protocol.genesis import Baton, Genesis, GenesisMember, Treasury, founding_id
 from protocol.parameters import MINIMAL, Parameters
+from protocol.units import OperatorKey
 from tests.support.operators import Operator
 
 TREASURY = Treasury(
@@ -43,6 +44,6 @@ def founded_by(
     return replace(
         plain,
         members=tuple(
-            replace(member, registration=envelopes.get(member.operator_key, b"")) for member in plain.members
+            replace(member, registration=envelopes.get(OperatorKey(member.operator_key), b"")) for member in plain.members
         ),
     )
