@@ -17,7 +17,6 @@ from libp2p.host.ping import ID as PING
 from libp2p.host.ping import PING_LENGTH
 from libp2p.identity.identify.identify import ID as IDENTIFY
 from libp2p.identity.identify.identify import identify_handler_for
-from libp2p.io.exceptions import IOException
 from libp2p.network.exceptions import SwarmException
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import PeerInfo
@@ -25,11 +24,11 @@ from libp2p.protocol_muxer.exceptions import MultiselectError
 from multiaddr import Multiaddr
 
 from protocol.errors import MalformedMessage
-from zenp2p.network.negotiate import BoundedLines, propose
+from zenp2p.network.negotiate import BoundedLines, NotSpoken, propose
 from zenp2p.network.stream import Stream
 from zenp2p.network.switch import Switch
 from zenp2p.network.tcp import to_multiaddr
-from zenp2p.ports import Endpoint
+from zenp2p.ports import Endpoint, TransportError
 
 StreamHandler = Callable[[Stream], Awaitable[None]]
 
@@ -75,14 +74,17 @@ class Host(BasicHost):
     async def new_stream(self, peer_id: ID, protocol_ids: Sequence[TProtocol]) -> Stream:
         """Open a stream for the first of `protocol_ids`.
 
-        Raises `TransportError` when the peer does not speak it, libp2p's
-        `SwarmException` when it is not connected or does not answer in time.
+        Raises `NotSpoken` when the peer does not speak it, libp2p's `SwarmException`
+        when it is not connected, leaves or does not answer in time.
         """
         stream = await self._switch.new_stream(peer_id)
         try:
             with trio.fail_after(self._switch.limits.negotiate_seconds):
                 await propose(stream, protocol_ids[0])
-        except (IOException, MultiselectError, trio.TooSlowError) as error:
+        except NotSpoken:
+            stream.abort()
+            raise
+        except (TransportError, trio.TooSlowError) as error:
             stream.abort()
             raise SwarmException(f"no stream for {protocol_ids[0]}: {error}") from error
         except BaseException:

@@ -58,7 +58,7 @@ class LibP2PNetwork:
             upgrader=Upgrader(keys),
             inbox=inbox,
             exchange=Exchange(limits, self.counters, inbox.take_direct),
-            table=PeerTable(limits, random.Random()),
+            table=PeerTable(self.operator_key, limits, random.Random()),
             topics={},
             outbox=deque(),
         )
@@ -127,7 +127,8 @@ class LibP2PNetwork:
         """Remember where `peer` listens and keep a connection up."""
         if peer != self.operator_key:
             life = self._life
-            self._lasting.table.learn(peer, endpoint, life.switch.connected() if life else frozenset())
+            connected = life.switch.connected() if life else frozenset()
+            self._lasting.table.learn(peer, endpoint, connected, trio.current_time())
             if life is not None:
                 life.dialer.wake()
 
@@ -239,7 +240,7 @@ async def open_network(
 def _within(seconds: float, what: str) -> Iterator[None]:
     """Turn the end of a deadline into `TransportError`."""
     try:
-        with trio.fail_after(seconds):
+        with trio.fail_after(max(0.0, seconds)):
             yield
     except trio.TooSlowError:
         raise TransportError(f"{what} within {seconds:g} s") from None

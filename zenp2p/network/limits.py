@@ -79,6 +79,8 @@ class Limits:
 
     known_peers_max: int = 65_536
     """Operators whose endpoint is remembered; then the one learnt first, not connected, is forgotten."""
+    dial_patience: float = 0.3
+    """How much longer than the other one the side with the higher key waits before it dials."""
     redial_first: float = 0.25
     """Wait before a failed dial is repeated; doubles at each failure, with jitter."""
     redial_most: float = 60.0

@@ -90,20 +90,25 @@ def _varint(value: int) -> bytes:
     return bytes([value]) if value < 0x80 else bytes([value & 0x7F | 0x80, value >> 7])
 
 
+class NotSpoken(TransportError):
+    """The peer is there and does not speak the protocol."""
+
+
 async def propose(stream: ReadWriteCloser, protocol: TProtocol) -> None:
     """Agree on `protocol` as the side that opened `stream`.
 
-    Both lines go out together, which saves a round trip. Raises `TransportError`
-    when the other side does not speak it, libp2p's errors when it goes away.
+    Both lines go out together, which saves a round trip. Raises `NotSpoken`, or
+    `TransportError` when the peer goes away or answers nonsense.
     """
     lines = BoundedLines(stream)
-    await lines.write_lines(MULTISELECT_PROTOCOL_ID, protocol)
-    if await lines.read() != MULTISELECT_PROTOCOL_ID:
-        raise TransportError("the peer does not speak multistream-select")
-    answer = await lines.read()
-    if answer == PROTOCOL_NOT_FOUND_MSG:
-        raise TransportError(f"the peer does not speak {protocol}")
-    if answer != protocol:
+    try:
+        await lines.write_lines(MULTISELECT_PROTOCOL_ID, protocol)
+        answers = await lines.read(), await lines.read()
+    except MultiselectCommunicatorError as error:
+        raise TransportError(f"the peer left: {error.__cause__ or error}") from error
+    if answers == (MULTISELECT_PROTOCOL_ID, PROTOCOL_NOT_FOUND_MSG):
+        raise NotSpoken(f"the peer does not speak {protocol}")
+    if answers != (MULTISELECT_PROTOCOL_ID, protocol):
         raise TransportError(f"the peer answered something else than {protocol}")
 
 

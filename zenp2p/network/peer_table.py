@@ -1,9 +1,10 @@
 """The operators whose endpoint we know, and when each is to be dialled next.
 
 Answers for: remembering endpoints across connections and rebuilt hosts, and the waits
-between dials: doubled at each failure, with jitter, so that nodes which lost each other
-at once do not dial at once. A connection that breaks within seconds is a failure too.
-Dialling is left to `dialer`; libp2p's peer store is not used for this: it forgets after minutes.
+between dials: doubled at each failure, with jitter. Two nodes that learn of each other,
+or lose each other, would both dial at once: so the higher key waits a little longer.
+A connection that breaks within seconds is a failure too. Dialling is left to `dialer`;
+libp2p's peer store is not used for this: it forgets after minutes.
 """
 
 import random
@@ -29,20 +30,26 @@ class Known:
 class PeerTable:
     """Endpoints and waits by operator; times are the caller's clock in seconds."""
 
-    def __init__(self, limits: Limits, jitter: random.Random) -> None:
-        """Know nobody yet."""
+    def __init__(self, me: OperatorKey, limits: Limits, jitter: random.Random) -> None:
+        """Know nobody yet; `me` is our own key."""
+        self._me = me
         self._limits = limits
         self._jitter = jitter
         self.known: dict[OperatorKey, Known] = {}
 
-    def learn(self, key: OperatorKey, endpoint: Endpoint, connected: frozenset[OperatorKey]) -> None:
+    def learn(
+        self, key: OperatorKey, endpoint: Endpoint, connected: frozenset[OperatorKey], now: float
+    ) -> None:
         """Remember an endpoint; a new one is dialled at once, the one we had keeps its waits."""
         entry = self.known.get(key)
         if entry is not None and entry.endpoint == endpoint:
             return
         if entry is None and len(self.known) >= self._limits.known_peers_max:
             self._forget_one(connected)
-        self.known[key] = Known(endpoint)
+        self.known[key] = Known(endpoint, not_before=now + self._patience(key))
+
+    def _patience(self, key: OperatorKey) -> float:
+        return self._limits.dial_patience if self._me > key else 0.0
 
     def _forget_one(self, connected: frozenset[OperatorKey]) -> None:
         victim = next((key for key in self.known if key not in connected), next(iter(self.known)))
@@ -65,7 +72,7 @@ class PeerTable:
         limits = self._limits
         wait = min(limits.redial_most, limits.redial_first * 2 ** min(entry.failures, 30))
         entry.failures += 1
-        entry.not_before = now + wait * self._jitter.uniform(0.5, 1.0)
+        entry.not_before = now + wait * self._jitter.uniform(0.5, 1.0) + self._patience(key)
 
     def ended(self, key: OperatorKey, lasted: float, now: float) -> None:
         """Note that a connection of `lasted` seconds is over."""

@@ -34,7 +34,7 @@ from zenp2p.ports import TransportError
 
 log = logging.getLogger(__name__)
 
-SAME_MOMENT = 5.0
+SAME_MOMENT = 2.0
 """Seconds within which two connections count as dialled by both sides at once."""
 
 

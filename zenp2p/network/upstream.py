@@ -16,11 +16,36 @@ from libp2p.pubsub.pubsub import Pubsub
 from libp2p.pubsub.rpc_queue import RpcQueue
 
 REPLACED = {
-    "pubsub.pubsub.Pubsub._handle_new_peer": "",
-    "pubsub.gossipsub.GossipSub._handle_topic_heartbeat": "",
-    "pubsub.gossipsub.GossipSub._emit_control_msgs": "",
+    "pubsub.pubsub.Pubsub._handle_new_peer": "305ba4224e6151d7",
+    "pubsub.gossipsub.GossipSub._handle_topic_heartbeat": "855f5c363146b724",
+    "pubsub.gossipsub.GossipSub._emit_control_msgs": "31b209cca3155276",
 }
-"""Dotted name below `libp2p` of each method: SHA-256 of its source text in 0.8.1."""
+"""Private methods, replaced below: dotted name in `libp2p`, head of the SHA-256 of its source in 0.8.1."""
+
+OVERRIDDEN = {
+    "host.basic_host.BasicHost.connect": "4e27c0e318dc2484",
+    "host.basic_host.BasicHost.get_transport_addrs": "b0671b9f43d04d35",
+    "host.basic_host.BasicHost.new_stream": "df9efa1bac504f42",
+    "network.swarm.Swarm.close": "886afd61179c5915",
+    "network.swarm.Swarm.close_peer": "535619a968fb6b6b",
+    "network.swarm.Swarm.dial_peer": "da3b538ccaeaeaa6",
+    "network.swarm.Swarm.new_stream": "125812a9745b972b",
+    "pubsub.gossipsub.GossipSub.emit_control_message": "557180d0b48c03db",
+    "pubsub.gossipsub.GossipSub.flush_pending_messages": "05a6b16c6a39b508",
+    "pubsub.gossipsub.GossipSub.handle_graft": "12206b0c497aaccd",
+    "pubsub.gossipsub.GossipSub.heartbeat": "5e68bdb5a65be44f",
+    "pubsub.gossipsub.GossipSub.publish": "b978282af46297f7",
+    "pubsub.gossipsub.GossipSub.send_recent_messages": "10e4dc4bd29ec41b",
+    "pubsub.gossipsub.GossipSub.send_rpc": "9829bb1473a299fb",
+    "pubsub.mcache.MessageCache.put": "bb1f483342005e12",
+    "pubsub.mcache.MessageCache.shift": "18c141f7edfa6554",
+    "pubsub.pubsub.Pubsub.continuously_read_stream": "ac0c4ad87ca39288",
+    "pubsub.pubsub.Pubsub.get_hello_packet": "1161dbb181dfb9f4",
+    "pubsub.pubsub.Pubsub.handle_sending_messages": "4eb0b978f9c4b142",
+    "pubsub.pubsub.Pubsub.push_msg": "1531483ab4d77674",
+    "pubsub.pubsub.Pubsub.stream_handler": "4be06aba2f448b7b",
+}
+"""Public methods that our subclasses override elsewhere in this package, in the same form."""
 
 
 class PatchedPubsub(Pubsub):
