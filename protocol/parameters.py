@@ -10,6 +10,9 @@ that keeps them. Spec: `spec/parameters.md`.
 from protocol.codec import U8, U16, U32, U64, Text, Wire
 from protocol.units import COIN
 
+PERIOD_BLOCKS_MAX = 1_000_000
+"""Heights of the longest period, four years of Zen: whoever verifies a list adds up a reward for each."""
+
 
 class Parameters(Wire):
     """The rules' numbers. Heights and windows count chain blocks, amounts are zatoshi."""
@@ -58,6 +61,8 @@ class Parameters(Wire):
             raise ValueError("the response window must end before the next challenge opens")
         if self.period_blocks % self.challenge_every:
             raise ValueError("a period must be a whole number of challenges")
+        if not 0 < self.period_blocks <= PERIOD_BLOCKS_MAX:
+            raise ValueError(f"a period has from 1 to {PERIOD_BLOCKS_MAX} blocks")
         if min(self.samples, self.dial_back_transactions, self.burial, self.group_size) < 1:
             raise ValueError("samples, dial-back transactions, burial and group size start at 1")
         if not 0 < self.ipv6_slot_bits <= 128 or self.round_milliseconds < 1:

@@ -163,6 +163,26 @@ def test_a_foreign_genesis_is_refused() -> None:
         verify_list(FILE, foreign)
 
 
+GENESIS = encode_genesis(WORLD.genesis)
+
+
+@given(st.integers(0, len(GENESIS) - 1), st.integers(1, 255))
+def test_a_changed_genesis_file_is_refused_or_another_network(at: int, mask: int) -> None:
+    damaged = bytearray(GENESIS)
+    damaged[at] ^= mask
+    with pytest.raises((MalformedMessage, WrongNetwork)):
+        verify_list(FILE, trust_from_genesis(bytes(damaged)))
+
+
+@pytest.mark.parametrize("blocks", [0, 1_000_008])
+def test_a_genesis_without_a_sensible_period_is_refused(blocks: int) -> None:
+    """Zero would divide by it, millions would add up rewards for hours."""
+    start = GENESIS.index(bytes([24]), GENESIS.index(b"devnet"))
+    period = bytes([blocks]) if blocks < 128 else b"\xce" + blocks.to_bytes(4, "big")
+    with pytest.raises(MalformedMessage, match="a period has from 1 to 1000000 blocks"):
+        trust_from_genesis(GENESIS[:start] + period + GENESIS[start + 1 :])
+
+
 def test_a_file_that_names_another_network_is_refused() -> None:
     refused(file_with(network=hash_of(b"network")), WrongNetwork, "name different networks")
 
