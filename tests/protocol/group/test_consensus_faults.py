@@ -279,7 +279,7 @@ class ConsensusFaults(RuleBasedStateMachine):
 
 TestConsensusFaults = ConsensusFaults.TestCase
 TestConsensusFaults.settings = settings(
-    max_examples=40,
+    max_examples=80,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
