@@ -42,13 +42,16 @@ from zenp2p.lock import DirectoryLock
 from zenp2p.network.host import open_network
 from zenp2p.ports import Endpoint, Network
 from zenp2p.store import LevelStore
-from zenp2p.vote_file import VoteFile
+from zenp2p.vote_file import PRUNE_BYTES, VoteFile
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.1
 REGISTRATION_SECONDS = 5
 """How often our own registration is handed in until it is in force or refused for good."""
+VOTES_SECONDS = 30
+CLOCK_SECONDS = 5
+CLOCK_JUMP_SECONDS = 2
 ALARMS = frozenset({"data_chain.contradiction", "list.contradiction", "vote.withheld"})
 """News that somebody must look at."""
 
@@ -113,11 +116,13 @@ async def _stop_on_signal(scope: trio.CancelScope) -> None:
 class Daemon:
     """A running daemon: the parts, and the tasks between them."""
 
-    def __init__(self, opened: Opened, node: Node, network: Network, nursery: trio.Nursery) -> None:
+    def __init__(
+        self, opened: Opened, node: Node, guard: VoteGuard, network: Network, nursery: trio.Nursery
+    ) -> None:
         self.opened = opened
         self.node = node
         self.network = network
-        self.driver = Driver(node, opened.store, opened.vote_file, network, nursery, self._announce)
+        self.driver = Driver(node, guard, opened.store, opened.vote_file, network, nursery, self._announce)
 
         rpc = opened.config.rpc
         self.rpc = RpcServer(self._methods(), opened.directory, rpc.host, rpc.port)
@@ -146,7 +151,7 @@ class Daemon:
         )
         node = make_node(opened.genesis, opened.signer, opened.chain.index, opened.store, guard)
         async with open_network(opened.seed, listen, nursery) as network, trio.open_nursery() as tasks:
-            daemon = cls(opened, node, network, tasks)
+            daemon = cls(opened, node, guard, network, tasks)
             for text in settings.peers:
                 key, ip, port = parse_peer(text)
                 network.learn(key, Endpoint(ip, port))
@@ -160,6 +165,8 @@ class Daemon:
             tasks.start_soon(daemon._hand_in_registration)
             if with_chain:
                 tasks.start_soon(daemon._run_chain)
+            tasks.start_soon(daemon._tend_votes)
+            tasks.start_soon(daemon._watch_clock)
             log.info("started", extra={"operator": node.operator_key.hex(), "network": node.network.hex()})
             yield daemon
             tasks.cancel_scope.cancel()
@@ -212,6 +219,25 @@ class Daemon:
                 log.info("registration done", extra={"reason": str(error)})
                 return
             await trio.sleep(REGISTRATION_SECONDS)
+
+    async def _tend_votes(self) -> None:
+        """Keep the vote file small, and whole again once nothing forgotten can matter."""
+        file = self.opened.vote_file
+        while True:
+            await trio.sleep(VOTES_SECONDS)
+            healed = not file.complete and self.node.may_vote()
+            if file.size > PRUNE_BYTES or healed:
+                await self.driver.rewrite_votes(complete=file.complete or healed)
+
+    async def _watch_clock(self) -> None:
+        """Say so when the wall clock jumps: blocks are timed by it."""
+        offset = time.time() - time.monotonic()
+        while True:
+            await trio.sleep(CLOCK_SECONDS)
+            jumped = time.time() - time.monotonic() - offset
+            if abs(jumped) > CLOCK_JUMP_SECONDS:
+                offset += jumped
+                log.error("the clock jumped: check its synchronisation", extra={"seconds": round(jumped)})
 
     def _announce(self, news: Announce) -> None:
         level = logging.ERROR if news.event in ALARMS else logging.INFO

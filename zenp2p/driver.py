@@ -12,6 +12,7 @@ from typing import Protocol
 
 import trio
 
+from protocol.group.vote_guard import VoteGuard
 from protocol.node.effects import (
     Announce,
     Effect,
@@ -47,6 +48,9 @@ class VoteFile(Protocol):
     def append(self, records: Sequence[tuple[bytes, bytes]]) -> None:
         """Append (slot, hash) records and wait for the disk."""
 
+    def rewrite(self, records: Sequence[tuple[bytes, bytes]], *, complete: bool) -> None:
+        """Replace all records at once."""
+
 
 class Driver:
     """Runs one `Node` over real ports."""
@@ -54,6 +58,7 @@ class Driver:
     def __init__(
         self,
         node: Node,
+        guard: VoteGuard,
         store: Store,
         vote_file: VoteFile,
         network: Network,
@@ -61,6 +66,7 @@ class Driver:
         announce: Callable[[Announce], None],
     ) -> None:
         self.node = node
+        self._guard = guard
         self._store = store
         self._vote_file = vote_file
         self._network = network
@@ -82,6 +88,12 @@ class Driver:
     async def receive(self, batch: Sequence[Received]) -> None:
         """Hand a batch of messages in."""
         await self.step(lambda node: node.receive(batch))
+
+    async def rewrite_votes(self, *, complete: bool) -> None:
+        """Drop the votes that can never matter again from the vote file."""
+        async with self._turn:
+            records = [(encode_slot(slot), content) for slot, content in self._guard.records().items()]
+            await trio.to_thread.run_sync(lambda: self._vote_file.rewrite(records, complete=complete))
 
     async def _record(self, effects: Sequence[Effect]) -> None:
         """Make everything durable that must be so before a message leaves."""

@@ -57,6 +57,7 @@ class Lister:
         self._guard = guard
         self._records = records
         self._topic = topic
+        self._began_at = chain.tip()[0]
         self._dirty = True
         self._offered: bytes | None = None
         self.contradicted = False
@@ -190,6 +191,9 @@ class Lister:
             *self._ballot.forget(),
             Announce("list.certified", {"period": ours.header.period, "hash": list_hash(ours.header).hex()}),
         ]
+        if ours.header.last_height > self._began_at:
+            self._guard.listen_through(self._network, LIST_ELECTORATE, ours.header.period)
+        self._guard.forget_below(self._network, LIST_ELECTORATE, ours.header.period)
         self.state = ours.state
         self.electorate = voters_of(ours.members)
         self._ballot = self._open()

@@ -69,6 +69,7 @@ class Node:
         self.network = network_id(genesis)
         self.operator_key: OperatorKey = signer.operator_key
         self.chain = chain
+        self._guard = guard
         self._now = 0
         self._repeat_at = 0
         topic, everybody = group_topic(self.network, ""), network_topic(self.network)
@@ -162,6 +163,14 @@ class Node:
     def answer_probe(self, peer: OperatorKey, data: bytes) -> bytes:
         """Answer a judge's dial-back; raises `ProtocolError`."""
         return self.tracker.answer_probe(peer, data)
+
+    def may_vote(self) -> bool:
+        """Whether nothing said before this start can be forgotten any more, in any electorate."""
+        silent = self._guard.is_silent
+        return not (
+            silent(self.network, self.group.state.electorate_name, self.group.state.height + 1)
+            or silent(self.network, LIST_ELECTORATE, self.lister.period)
+        )
 
     # Routing.
 

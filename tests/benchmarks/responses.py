@@ -102,7 +102,7 @@ async def path_seconds(world: World) -> float:
         async with trio.open_nursery() as nursery:
             async with open_memory_network(Hub(), seed, endpoint, nursery) as net:
                 node = world.node(store)
-                driver = Driver(node, store, votes, net, nursery, lambda news: None)
+                driver = Driver(node, VoteGuard(), store, votes, net, nursery, lambda news: None)
                 batches = world.received(node.topics[0])
                 began = time.process_time()
                 for batch in batches:
