@@ -1,0 +1,161 @@
+"""What a dishonest member says: its node machine runs, but what leaves it is bent.
+
+Answers for: everything that somebody with one valid key can do to the others' agreement: two votes or
+proposals in one slot, told to different halves; votes out of nowhere; proposals that forget a lock;
+observations and receipts that lie, two of one judge; silence; garbage. It has no other key.
+Spec: `spec/simulation.md`.
+"""
+
+import random
+
+from protocol.codec import encode, replace
+from protocol.crypto import Signer, sha3_256
+from protocol.errors import MalformedMessage
+from protocol.group.data_block import decode_block
+from protocol.group.vote import NIL, Phase, Proposal, Vote
+from protocol.node.messages import pack_signed
+from protocol.tracking.observation import Observation, Sighting
+from protocol.tracking.response import Receipt
+from protocol.units import OperatorKey
+from simulations.founding import PARAMETERS, Founding
+from simulations.host import Host
+from simulations.network import Network
+from simulations.reading import Signed, read_signed
+from simulations.trace import FaultCounts
+
+TWICE_PROBABILITY = 0.5
+"""Of a vote, proposal or observation: tell the others something else."""
+STRAY_PROBABILITY = 0.1
+"""Of a vote: cast another one in some other round."""
+SILENCE_PROBABILITY = 0.1
+GARBAGE_PROBABILITY = 0.02
+ROUNDS_AHEAD_MAX = 5
+GARBAGE_SIZE_MAX = 400
+
+
+class ForkedMouth:
+    """Stands between a dishonest node machine and the network."""
+
+    def __init__(self, host: Host, founded: Founding, rng: random.Random, counts: FaultCounts) -> None:
+        self._host = host
+        self._founded = founded
+        self._rng = rng
+        self._counts = counts
+        self._signer: Signer = host.party.signer
+        self._hashes: list[bytes] = [NIL]
+
+    @property
+    def _network(self) -> Network:
+        return self._host.network
+
+    def publish(self, topic: str, data: bytes) -> None:
+        """Gossip something, to some."""
+        if self._rng.random() < GARBAGE_PROBABILITY:
+            self._network.publish(self._host.number, topic, self._garbage(data))
+        if self._rng.random() < SILENCE_PROBABILITY:
+            return
+        said = read_signed(data)
+        other = self._other(said) if said is not None else None
+        if other is None or self._rng.random() >= TWICE_PROBABILITY:
+            self._network.publish(self._host.number, topic, data)
+            return
+        forged = pack_signed(self._signer.sign(encode(other)))
+        if isinstance(other, Vote | Proposal):
+            self._counts.byzantine_votes += 1
+        for number in range(len(self._founded.members) + 2):
+            if number != self._host.number:
+                told = data if self._rng.random() < 0.5 else forged
+                self._network.transmit(self._host.number, number, topic, told)
+        if isinstance(said, Vote) and self._rng.random() < STRAY_PROBABILITY:
+            self._stray(said, topic)
+
+    def send(self, key: OperatorKey, data: bytes) -> None:
+        """Hand something to one peer."""
+        if self._rng.random() < GARBAGE_PROBABILITY:
+            self._network.send(self._host.number, key, self._garbage(data))
+        if self._rng.random() < SILENCE_PROBABILITY:
+            return
+        said = read_signed(data)
+        if isinstance(said, Receipt) and self._rng.random() < TWICE_PROBABILITY:
+            early = replace(said, height=said.seq * PARAMETERS.challenge_every)
+            data = pack_signed(self._signer.sign(encode(early)))
+        self._network.send(self._host.number, key, data)
+
+    def _other(self, said: Signed) -> Vote | Proposal | Observation | None:
+        """Return another statement for the same slot, or None where there is nothing to contradict."""
+        if said.signer != self._host.key:
+            return None
+        match said:
+            case Vote():
+                return self._other_vote(said)
+            case Proposal():
+                return self._other_proposal(said)
+            case Observation():
+                return self._other_observation(said)
+        return None
+
+    def _other_vote(self, vote: Vote) -> Vote:
+        self._learn(vote.block_hash)
+        others = [known for known in self._hashes if known != vote.block_hash]
+        return replace(vote, block_hash=self._rng.choice(others) if others else sha3_256(b"nothing"))
+
+    def _other_proposal(self, proposal: Proposal) -> Proposal:
+        """Return a proposal without its lock, of a block that may be as valid as the other."""
+        value = self._older_block(proposal.value)
+        self._learn(sha3_256(proposal.value))
+        self._learn(sha3_256(value))
+        return replace(proposal, valid_round=0, proof=(), value=value)
+
+    def _older_block(self, value: bytes) -> bytes:
+        """Return the same block under an earlier stamp; anything else with its last byte changed."""
+        try:
+            block = decode_block(value)
+        except MalformedMessage:
+            return value[:-1] + bytes([value[-1] ^ 1]) if value else b"\0"
+        stamp = max(0, block.stamp_height - 1)
+        stamp_hash = self._host.view.block_hash(stamp)
+        return encode(replace(block, stamp_height=stamp, stamp_hash=stamp_hash or block.stamp_hash))
+
+    def _other_observation(self, observation: Observation) -> Observation:
+        """Deny everybody, and vouch for the two who cheat."""
+        cheats = {self._founded.late.key: self._founded.late, self._founded.liar.key: self._founded.liar}
+        seen = {sighting.operator_key: sighting for sighting in observation.sightings}
+        anchor = observation.seq * PARAMETERS.challenge_every
+        made_up = [
+            Sighting(
+                operator_key=key,
+                response_hash=seen[key].response_hash,
+                received_height=anchor,
+                reached=True,
+                ip=cheats[key].ip,
+                fast=True,
+                tls_valid=False,
+            )
+            for key in sorted(cheats)
+            if key in seen and seen[key].response_hash
+        ]
+        return replace(observation, sightings=tuple(made_up))
+
+    def _stray(self, vote: Vote, topic: str) -> None:
+        """Vote in another round, for whatever."""
+        self._counts.byzantine_votes += 1
+        round_ = vote.round + self._rng.randint(1, ROUNDS_AHEAD_MAX)
+        phase = self._rng.choice((Phase.PREVOTE, Phase.PRECOMMIT))
+        stray = replace(vote, round=round_, phase=phase, block_hash=self._rng.choice(self._hashes))
+        data = pack_signed(self._signer.sign(encode(stray)))
+        self._network.publish(self._host.number, topic, data)
+
+    def _learn(self, block_hash: bytes) -> None:
+        if block_hash not in self._hashes:
+            self._hashes.append(block_hash)
+            del self._hashes[1:-4]
+
+    def _garbage(self, data: bytes) -> bytes:
+        """Return bytes of no use: noise, a message cut short, or one with a bit turned."""
+        kind = self._rng.randrange(3)
+        if kind == 0:
+            return self._rng.randbytes(self._rng.randint(0, GARBAGE_SIZE_MAX))
+        if kind == 1:
+            return data[: self._rng.randrange(len(data))]
+        place = self._rng.randrange(len(data))
+        return data[:place] + bytes([data[place] ^ 1 << self._rng.randrange(8)]) + data[place + 1 :]

@@ -1,0 +1,279 @@
+"""The laws that every run must keep, each as a function from the record of a run to its breaches.
+
+Answers for: what is checked is what happened (`history`), with arithmetic of its own where a rule of the
+protocol could be the one that is broken. Which scenario led there plays no part. Spec: `spec/simulation.md`.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from protocol.chain.rules import block_subsidy
+from protocol.chain.script import script_address
+from protocol.codec import decode
+from protocol.crypto import verify_envelope
+from protocol.errors import ProtocolError
+from protocol.genesis import encode_genesis, first_period, period_heights
+from protocol.group.certificate import Certificate
+from protocol.group.data_block import CertifiedBlock, VerdictPayload, decode_block, decode_payload
+from protocol.group.data_chain import DataChain
+from protocol.group.quorum import Electorate
+from protocol.group.vote import Phase, Slot, vote_body
+from protocol.payout.light import VerifiedList, trust_from_genesis, trust_from_list, verify_list
+from protocol.payout.list_file import decode_list_file
+from protocol.payout.list_header import list_hash
+from protocol.payout.treasury import recognise_payment
+from protocol.tracking.verdict import Reason
+from simulations.chain import SimulatedBlock, View
+from simulations.history import CastVote, History, short
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run at its end: what happened, and the chain that came out."""
+
+    history: History
+    tip: SimulatedBlock
+
+
+Invariant = Callable[[Ended], Iterable[str]]
+
+
+def invariant_one_data_chain(ended: Ended) -> Iterator[str]:
+    """No two honest nodes hold different blocks at one height of the data chain."""
+    for height, bodies in sorted(ended.history.blocks.items()):
+        if len(bodies) > 1:
+            names = {short(body): sorted(set(numbers)) for body, numbers in bodies.items()}
+            yield f"data block {height} differs: {names}"
+
+
+def invariant_one_statement_a_slot(ended: Ended) -> Iterator[str]:
+    """An honest node says one thing in a slot, over everything it ever sent, whatever crashed in between."""
+    for (number, slot), bodies in ended.history.bodies.items():
+        if len(bodies) > 1:
+            place = f"{slot.electorate} {slot.height}, round {slot.round}, {slot.phase.name}"
+            yield f"node {number} made {len(bodies)} statements in {place}"
+
+
+def invariant_locks_are_kept(ended: Ended) -> Iterator[str]:
+    """Who precommitted a value prevotes another one only after a quorum prevoted that one, no earlier."""
+    history = ended.history
+    voters = len(history.founding.members)
+    for ballot, votes in history.votes.items():
+        for lock in votes:
+            if lock.phase is not Phase.PRECOMMIT or not lock.block_hash:
+                continue
+            for vote in votes:
+                if _breaks(lock, vote) and not any(
+                    3 * len(history.prevoters.get((ballot, round_, vote.block_hash), {})) > 2 * (voters - 2)
+                    for round_ in range(lock.round, vote.round)
+                ):
+                    yield f"node {vote.number} broke its lock of round {lock.round} at {ballot}"
+
+
+def _breaks(lock: CastVote, vote: CastVote) -> bool:
+    later = vote.number == lock.number and vote.phase is Phase.PREVOTE and vote.round > lock.round
+    return later and vote.block_hash not in (b"", lock.block_hash)
+
+
+def invariant_certificates_hold_from_genesis(ended: Ended) -> Iterator[str]:
+    """Everything that any honest node took is signed by more than two thirds of the voters before it."""
+    history = ended.history
+    state, view = DataChain.from_genesis(history.founding.genesis), View(ended.tip)
+    packed = {decode_block(c.block).height: c for c in map(_certified, history.certified)}
+    for data in history.certified:
+        certified = _certified(data)
+        if decode_block(certified.block).height not in packed:
+            yield "a certified block without its predecessors"
+    for height in sorted(packed):
+        here = [c for c in map(_certified, history.certified) if decode_block(c.block).height == height]
+        for certified in here:
+            yield from _weak(
+                certified.certificate, history.founding.network, state.electorate, f"block {height}"
+            )
+        try:
+            state = state.apply(packed[height], view)
+        except ProtocolError as error:
+            yield f"a newcomer cannot take block {height}: {error}"
+            return
+
+
+def _certified(data: bytes) -> CertifiedBlock:
+    return decode(data, CertifiedBlock)
+
+
+def _weak(certificate: Certificate, network: bytes, electorate: Electorate, what: str) -> Iterator[str]:
+    """Count a certificate's valid signatures with arithmetic of our own."""
+    slot = Slot(network, certificate.electorate, certificate.height, certificate.round, Phase.PRECOMMIT)
+    heads = age = 0
+    for signer, signature in certificate.signatures:
+        try:
+            verify_envelope(signature + vote_body(slot, certificate.block_hash, signer), signer)
+        except ProtocolError:
+            yield f"the certificate of {what} holds a signature that does not"
+            continue
+        if signer in electorate:
+            heads, age = heads + 1, age + electorate.age(signer)
+    total = sum(voter.age for voter in electorate.voters)
+    if 3 * heads <= 2 * len(electorate.voters) or 3 * age <= 2 * total:
+        yield f"the certificate of {what} has {heads} of {len(electorate.voters)} voters"
+
+
+def _verdict_blocks(history: History) -> Iterator[tuple[int, VerdictPayload, tuple[bytes, ...]]]:
+    """Yield (data height, payload, keys of the voters then) of the verdict blocks."""
+    voters = [member.operator_key for member in history.founding.genesis.members]
+    for height, body in history.disks_agree().items():
+        payload = decode_payload(decode_block(body))
+        if isinstance(payload, VerdictPayload):
+            yield height, payload, tuple(voters)
+
+
+def invariant_one_verdict_a_challenge(ended: Ended) -> Iterator[str]:
+    """A challenge is judged once, and everybody holds the same verdicts."""
+    judged = Counter(payload.seq for _, payload, _ in _verdict_blocks(ended.history))
+    yield from (f"challenge {seq} is judged {count} times" for seq, count in judged.items() if count > 1)
+
+
+def invariant_honest_operators_are_valid(ended: Ended) -> Iterator[str]:
+    """Whom more than two thirds of the judges heard in time, and reached, is VALID."""
+    history = ended.history
+    honest = [history.founding.members[number].key for number in history.honest]
+    for _, payload, voters in _verdict_blocks(history):
+        verdicts = {verdict.operator_key: verdict.reason for verdict in payload.verdicts}
+        for key in honest:
+            seen = (payload.anchor_hash, key)
+            fewest = min(len(history.on_time.get(seen, {})), len(history.reached.get(seen, {})))
+            if 3 * fewest > 2 * len(voters) and verdicts.get(key) is not Reason.VALID:
+                yield f"honest {key.hex()[:8]} in challenge {payload.seq}: {verdicts.get(key)}"
+
+
+def invariant_late_and_lying_are_not_valid(ended: Ended) -> Iterator[str]:
+    """Who answered wrongly, or no honest judge in time, is never VALID."""
+    history = ended.history
+    late, liar = history.founding.late.key, history.founding.liar.key
+    for _, payload, _ in _verdict_blocks(history):
+        for verdict in payload.verdicts:
+            if verdict.reason is not Reason.VALID:
+                continue
+            if verdict.operator_key == liar:
+                yield f"the liar is VALID in challenge {payload.seq}"
+            if verdict.operator_key == late and not history.maybe_on_time.get((payload.anchor_hash, late)):
+                yield f"the late one is VALID in challenge {payload.seq}"
+
+
+def invariant_one_list_a_period(ended: Ended) -> Iterator[str]:
+    """All honest nodes hold the same list of a period."""
+    for period, files in sorted(ended.history.lists.items()):
+        hashes = {list_hash(decode_list_file(file).header) for file in files}
+        if len(hashes) > 1:
+            yield f"the list of period {period} has {len(hashes)} versions"
+
+
+def invariant_lists_verify_and_add_up(ended: Ended) -> Iterator[str]:
+    """A wallet verifies every list from files alone, and paid and carried are the pool of its heights."""
+    genesis = ended.history.founding.genesis
+    trust, carried = trust_from_genesis(encode_genesis(genesis)), genesis.carried
+    expected: int = first_period(genesis)
+    for period, files in sorted(ended.history.lists.items()):
+        if period != expected:
+            yield f"the list of period {period} came instead of {expected}"
+            return
+        verified: VerifiedList | None = None
+        for file in files:
+            try:
+                verified = verify_list(file, trust)
+            except ProtocolError as error:
+                yield f"a wallet refuses the list of period {period}: {error}"
+                return
+            yield from _weak(
+                verified.certificate, verified.header.network, trust.electorate, f"list {period}"
+            )
+        assert verified is not None
+        first, last = period_heights(genesis, period)
+        pool = carried + sum(block_subsidy(genesis.chain, at) * 35 // 1_000 for at in range(first, last + 1))
+        paid = sum(entry.amount for entry in verified.entries)
+        if paid + verified.header.carried_out != pool:
+            yield f"period {period}: {paid} paid and {verified.header.carried_out} carried are not {pool}"
+        trust, carried, expected = trust_from_list(verified), verified.header.carried_out, expected + 1
+
+
+def invariant_cheats_are_not_paid(ended: Ended) -> Iterator[str]:
+    """No list names the stake of the liar; and none that of the late one, unless it was in time for once."""
+    history = ended.history
+    late, liar = history.founding.late, history.founding.liar
+    excused = any(key == late.key for _, key in history.maybe_on_time)
+    for period, files in sorted(history.lists.items()):
+        for file in files:
+            paid = {entry.address for entry in decode_list_file(file).entries}
+            if liar.stake_address in paid or (late.stake_address in paid and not excused):
+                yield f"the list of period {period} pays somebody who cheats"
+
+
+def invariant_nothing_is_paid_twice(ended: Ended) -> Iterator[str]:
+    """On the chain each chunk stands once, and nobody received more than the certified lists give."""
+    marks: Counter[tuple[bytes, int]] = Counter()
+    received: Counter[bytes] = Counter()
+    for block in ended.tip.branch():
+        for transaction in block.transactions[1:]:
+            mark = recognise_payment(transaction)
+            if mark is not None:
+                marks[(mark.list_hash, mark.chunk)] += 1
+            for output in transaction.outputs:
+                received[script_address(output.script) or b""] += output.amount
+    yield from (f"chunk {chunk} of a list is mined {n} times" for (_, chunk), n in marks.items() if n > 1)
+    owed: Counter[bytes] = Counter()
+    for files in ended.history.lists.values():
+        for entry in decode_list_file(next(iter(files))).entries:
+            owed[entry.address] += entry.amount
+    for number, party in enumerate(ended.history.founding.members):
+        if received[party.stake_address] > owed[party.stake_address]:
+            yield f"member {number} received {received[party.stake_address]} of {owed[party.stake_address]}"
+
+
+def invariant_recorded_before_said(ended: Ended) -> Iterator[str]:
+    """Nothing leaves an honest node before what it rests on is durable."""
+    yield from ended.history.unrecorded
+
+
+def invariant_nothing_is_contradicted(ended: Ended) -> Iterator[str]:
+    """No honest node finds that a quorum certified what its own chain and blocks refute."""
+    yield from ended.history.alarms
+
+
+def invariant_honest_nodes_trust_each_other(ended: Ended) -> Iterator[str]:
+    """No honest node punishes another, and none is expelled."""
+    history = ended.history
+    yield from history.punished
+    state, view = DataChain.from_genesis(history.founding.genesis), View(ended.tip)
+    packed = {decode_block(c.block).height: c for c in map(_certified, history.certified)}
+    try:
+        for height in sorted(packed):
+            state = state.apply(packed[height], view)
+    except ProtocolError:
+        return  # said by another law
+    for number in history.honest:
+        if history.founding.members[number].key not in state.membership:
+            yield f"honest member {number} was expelled"
+
+
+INVARIANTS: tuple[Invariant, ...] = (
+    invariant_one_data_chain,
+    invariant_one_statement_a_slot,
+    invariant_locks_are_kept,
+    invariant_certificates_hold_from_genesis,
+    invariant_one_verdict_a_challenge,
+    invariant_honest_operators_are_valid,
+    invariant_late_and_lying_are_not_valid,
+    invariant_one_list_a_period,
+    invariant_lists_verify_and_add_up,
+    invariant_cheats_are_not_paid,
+    invariant_nothing_is_paid_twice,
+    invariant_recorded_before_said,
+    invariant_nothing_is_contradicted,
+    invariant_honest_nodes_trust_each_other,
+)
+
+
+def breaches(ended: Ended) -> list[str]:
+    """Return every breach of every law, as `law: what`."""
+    return [f"{law.__name__.removeprefix('invariant_')}: {what}" for law in INVARIANTS for what in law(ended)]

@@ -1,0 +1,31 @@
+"""What a network message says, read once: for those who watch, and for those who forge.
+
+Answers for: the type of a message, nothing of it checked. Spec: `spec/simulation.md`.
+"""
+
+from functools import lru_cache
+
+from protocol.codec import MESSAGE_SIZE_MAX, Decoder
+from protocol.crypto import SIGNATURE_SIZE
+from protocol.errors import MalformedMessage
+from protocol.group.vote import Proposal, Vote
+from protocol.node.messages import SIGNED
+from protocol.tracking.observation import Observation
+from protocol.tracking.registration import Registration
+from protocol.tracking.response import Receipt, Response
+
+Signed = Vote | Proposal | Observation | Receipt | Response | Registration
+
+_decode: Decoder[Signed] = Decoder(Signed, MESSAGE_SIZE_MAX)
+CACHE_SIZE = 4_096
+
+
+@lru_cache(CACHE_SIZE)
+def read_signed(data: bytes) -> Signed | None:
+    """Return the signed statement in a network message, or None when it is something else."""
+    if not data or data[0] != SIGNED:
+        return None
+    try:
+        return _decode(data[1 + SIGNATURE_SIZE :])
+    except MalformedMessage:
+        return None

@@ -1,0 +1,52 @@
+"""What a run leaves behind: a hash of everything that happened, and how often each fault struck.
+
+Answers for: two runs with one trace hash did the same things at the same times, to the byte.
+Spec: `spec/simulation.md`.
+"""
+
+import hashlib
+from dataclasses import asdict, dataclass, fields
+
+
+@dataclass(slots=True)
+class FaultCounts:
+    """How often each fault struck."""
+
+    lost: int = 0
+    """Messages that did not arrive: dropped, across a partition, or at a node that was down."""
+    delayed: int = 0
+    """Messages that took far longer than usual."""
+    reordered: int = 0
+    """Messages that overtook an earlier one of the same link."""
+    partitions: int = 0
+    crashes: int = 0
+    restarts: int = 0
+    reorganisations: int = 0
+    byzantine_votes: int = 0
+    """Votes and proposals that a dishonest member changed, doubled or made up."""
+
+    def add(self, other: "FaultCounts") -> None:
+        """Count another run's faults too."""
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the counts by name."""
+        return asdict(self)
+
+
+class Trace:
+    """A running hash over everything that happens."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def note(self, time_ms: int, kind: str, who: int, *data: bytes) -> None:
+        """Take one happening: its time, its kind, the actor's number, and what it was about."""
+        self._hash.update(f"{time_ms} {kind} {who} {' '.join(str(len(part)) for part in data)}\n".encode())
+        for part in data:
+            self._hash.update(part)
+
+    def digest(self) -> bytes:
+        """Return the hash so far."""
+        return self._hash.digest()
