@@ -6,6 +6,7 @@ that its member did not make for this network. What the entries mean is left to 
 and the rules behind it. Spec: `spec/genesis.md`.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -96,9 +97,19 @@ def genesis_from_file(path: Path) -> Genesis:
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RequestError(f"{path}: {error}") from None
     # The typed decoder checks every type and bound, and says where.
-    checked = decode_genesis(encode_genesis(genesis))
+    checked = _checked(genesis, path)
     _check_members(checked)
     return checked
+
+
+def _checked(genesis: Genesis, path: Path) -> Genesis:
+    """Return the genesis as its own bytes decode, or say which entry keeps them from it."""
+    try:
+        return decode_genesis(encode_genesis(genesis))
+    except RequestError as error:
+        names = Genesis.__struct_fields__
+        said = re.sub(r"\$\[([0-9]+)\]", lambda place: names[int(place[1]) - 1], str(error))
+        raise RequestError(f"{path}: {said}") from None
 
 
 def finished_genesis(genesis: Genesis) -> bytes:

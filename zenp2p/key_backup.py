@@ -22,10 +22,10 @@ KEYS_MAX = 1_000
 BACKUP_BYTES_MAX = 1 << 18
 PASSPHRASE_CHARACTERS_MIN = 8
 OPERATIONS = 3
-MEMORY_BYTES = 256 << 20
+MEMORY_KIBIBYTES = 256 << 10
 """What a new backup costs to open: about 0.7 s and 256 MiB for each guess."""
 OPERATIONS_MAX = 10
-MEMORY_BYTES_MAX = 1 << 30
+MEMORY_KIBIBYTES_MAX = 1 << 20
 """What a backup may ask for: a foreign file must not take the machine's memory."""
 
 KEY_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\.(key|seed)")
@@ -59,7 +59,7 @@ class KeyBackup(Wire, tag="key-backup"):
 
     salt: Annotated[bytes, Meta(min_length=SALT_SIZE, max_length=SALT_SIZE)]
     operations: Annotated[int, Meta(ge=1, le=OPERATIONS_MAX)]
-    memory_bytes: Annotated[int, Meta(ge=8 << 10, le=MEMORY_BYTES_MAX)]
+    memory_kibibytes: Annotated[int, Meta(ge=8, le=MEMORY_KIBIBYTES_MAX)]
     nonce: Annotated[bytes, Meta(min_length=NONCE_SIZE, max_length=NONCE_SIZE)]
     box: bytes
 
@@ -74,16 +74,16 @@ def collect_keys(directory: DataDirectory) -> SecretKeys:
 
 
 def seal_keys(
-    keys: SecretKeys, passphrase: str, operations: int = OPERATIONS, memory_bytes: int = MEMORY_BYTES
+    keys: SecretKeys, passphrase: str, operations: int = OPERATIONS, memory_kibibytes: int = MEMORY_KIBIBYTES
 ) -> bytes:
     """Return the bytes of a backup file; raises `RequestError` for a passphrase that is too short."""
     if len(passphrase) < PASSPHRASE_CHARACTERS_MIN:
         raise RequestError(f"a passphrase has at least {PASSPHRASE_CHARACTERS_MIN} characters")
     salt, nonce = secrets.token_bytes(SALT_SIZE), secrets.token_bytes(NONCE_SIZE)
-    key = _key(passphrase, salt, operations, memory_bytes)
+    key = _key(passphrase, salt, operations, memory_kibibytes)
     box = seal(encode(keys), key, nonce)
     return encode(
-        KeyBackup(salt=salt, operations=operations, memory_bytes=memory_bytes, nonce=nonce, box=box)
+        KeyBackup(salt=salt, operations=operations, memory_kibibytes=memory_kibibytes, nonce=nonce, box=box)
     )
 
 
@@ -93,7 +93,7 @@ def open_keys(data: bytes, passphrase: str) -> SecretKeys:
         backup = decode(data, KeyBackup, BACKUP_BYTES_MAX)
     except MalformedMessage as error:
         raise BadBackup(f"not a backup of keys: {error}") from None
-    key = _key(passphrase, backup.salt, backup.operations, backup.memory_bytes)
+    key = _key(passphrase, backup.salt, backup.operations, backup.memory_kibibytes)
     try:
         return decode(open_sealed(backup.box, key, backup.nonce), SecretKeys, BACKUP_BYTES_MAX)
     except (InvalidSignature, MalformedMessage):
@@ -115,9 +115,11 @@ def restore_keys(keys: SecretKeys, directory: DataDirectory) -> Sequence[str]:
     return [path.name for path, _ in targets]
 
 
-def _key(passphrase: str, salt: bytes, operations: int, memory_bytes: int) -> bytes:
+def _key(passphrase: str, salt: bytes, operations: int, memory_kibibytes: int) -> bytes:
     """Return the key that a passphrase makes; typed on another keyboard, an accent is still the same."""
     try:
-        return derive_key(unicodedata.normalize("NFC", passphrase).encode(), salt, operations, memory_bytes)
+        return derive_key(
+            unicodedata.normalize("NFC", passphrase).encode(), salt, operations, memory_kibibytes << 10
+        )
     except ValueError as error:
         raise RequestError(f"the backup's key cannot be derived: {error}") from None

@@ -7,10 +7,11 @@ its secret side in none. What a key is used for is left to its user. Spec: `spec
 from pathlib import Path
 
 from protocol.chain.address import encode_address, pay_to_public_key_hash
+from protocol.chain.rules import ChainRules
 from protocol.crypto import secp256k1_public_key
 from protocol.errors import RequestError
-from protocol.genesis import GENESIS_SIZE_MAX, decode_genesis
 from zenp2p.data_directory import DataDirectory
+from zenp2p.genesis_description import CHAINS, read_genesis
 from zenp2p.identity import create_operator, new_secret, write_secret
 from zenp2p.key_backup import KEY_NAME
 from zenp2p.vote_file import VoteFile
@@ -24,8 +25,8 @@ def make_operator_key(directory: DataDirectory) -> dict[str, object]:
     return {"file": str(directory.operator_seed), "operator": signer.operator_key.hex()}
 
 
-def make_chain_key(directory: DataDirectory, name: str, genesis: Path) -> dict[str, object]:
-    """Make a secp256k1 key; its address is told in text when the network's genesis file is there.
+def make_chain_key(directory: DataDirectory, name: str, rules: ChainRules | None) -> dict[str, object]:
+    """Make a secp256k1 key; its address is told in text when the chain is known.
 
     Raises `RequestError` (an odd name), `CannotCreate`.
     """
@@ -41,8 +42,15 @@ def make_chain_key(directory: DataDirectory, name: str, genesis: Path) -> dict[s
         "public_key": public_key.hex(),
         "address_hash": address[1:].hex(),
     }
-    if genesis.exists():
-        with genesis.open("rb") as file:
-            rules = decode_genesis(file.read(GENESIS_SIZE_MAX + 1)).chain
+    if rules is not None:
         told["address"] = encode_address(address, rules.prefixes)
     return told
+
+
+def known_rules(chain: str | None, genesis: Path) -> ChainRules | None:
+    """Return the rules of a named chain, else of the genesis file if it is there; raises `RequestError`."""
+    if chain is not None:
+        if chain not in CHAINS:
+            raise RequestError(f"chain {chain!r} is none of {', '.join(CHAINS)}")
+        return CHAINS[chain]
+    return read_genesis(genesis).chain if genesis.exists() else None

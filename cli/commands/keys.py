@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from cli.files import read_file, write_file
+from cli.lazy import Lazy, LazyGroup
 from cli.options import json_option, load, place_options
 from cli.output import print_json, print_rows
 
@@ -21,28 +22,37 @@ passphrase_option = click.option(
 )
 
 
-@click.group()
+REGISTER = {"register": Lazy("cli.commands.register:register", "Make this node's registration.")}
+
+
+@click.group(cls=LazyGroup, lazy=REGISTER)
 def keys() -> None:
-    """Make, back up and restore secret keys."""
+    """Make, back up and restore secret keys; register with them."""
 
 
 @keys.command()
 @click.argument("name", required=False)
 @click.option("--operator", is_flag=True, help="The operator's key of this node (Ed25519); takes no name.")
+@click.option(
+    "--chain", metavar="CHAIN", help="Whose addresses: devnet, zen, … (default: the genesis file's)."
+)
 @place_options
 @json_option
 @click.pass_context
-def new(context: click.Context, name: str | None, operator: bool, as_json: bool) -> None:
+def new(context: click.Context, name: str | None, operator: bool, chain: str | None, as_json: bool) -> None:
     """Make a new chain key called NAME (for a stake, or a paymaster), or the operator's key."""
     if operator == (name is not None):
         raise click.UsageError("give a NAME for a chain key, or --operator", context)
     from zenp2p.data_directory import DataDirectory
-    from zenp2p.key_folder import make_chain_key, make_operator_key
+    from zenp2p.key_folder import known_rules, make_chain_key, make_operator_key
 
     config = load(context).config
     directory = DataDirectory(Path(config.data_dir))
     directory.create()
-    made = make_chain_key(directory, name, Path(config.genesis)) if name else make_operator_key(directory)
+    if name is None:
+        made = make_operator_key(directory)
+    else:
+        made = make_chain_key(directory, name, known_rules(chain, Path(config.genesis)))
     _tell(made, as_json)
 
 

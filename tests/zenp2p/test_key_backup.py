@@ -14,7 +14,7 @@ from zenp2p.exit_codes import ExitCode, exit_code
 from zenp2p.identity import create_operator, load_operator, read_secret, write_secret
 from zenp2p.key_backup import (
     BACKUP_BYTES_MAX,
-    MEMORY_BYTES_MAX,
+    MEMORY_KIBIBYTES_MAX,
     BadBackup,
     KeyBackup,
     NamedSecret,
@@ -26,7 +26,7 @@ from zenp2p.key_backup import (
 )
 from zenp2p.key_folder import make_chain_key, make_operator_key
 
-CHEAP = {"operations": 1, "memory_bytes": 8 << 10}
+CHEAP = {"operations": 1, "memory_kibibytes": 8}
 KEYS = SecretKeys(keys=(NamedSecret(name="operator.seed", secret=bytes(range(32))),))
 BACKUP = seal_keys(KEYS, "long enough", **CHEAP)
 
@@ -86,10 +86,10 @@ def test_damaged_backup_is_refused_whole(data: st.DataObject) -> None:
         open_keys(cut, "long enough")
 
 
-@pytest.mark.parametrize("number", ["memory_bytes", "operations"])
+@pytest.mark.parametrize("number", ["memory_kibibytes", "operations"])
 def test_foreign_file_cannot_take_the_machine(number: str) -> None:
-    backup = KeyBackup(salt=bytes(16), operations=1, memory_bytes=8 << 10, nonce=bytes(24), box=b"")
-    greedy = encode(replace(backup, **{number: MEMORY_BYTES_MAX + 1}))
+    backup = KeyBackup(salt=bytes(16), operations=1, memory_kibibytes=8, nonce=bytes(24), box=b"")
+    greedy = encode(replace(backup, **{number: MEMORY_KIBIBYTES_MAX + 1}))
     with pytest.raises(BadBackup, match="not a backup"):
         open_keys(greedy, "long enough")
     with pytest.raises(BadBackup, match="not a backup"):
@@ -112,7 +112,7 @@ def test_key_names_stay_in_their_folder(name: str, directory: DataDirectory) -> 
     with pytest.raises(ValueError, match="no name of a key file"):
         NamedSecret(name=name, secret=bytes(32))
     with pytest.raises(RequestError, match="no name for a key"):
-        make_chain_key(directory, name.removesuffix(".key") if name != "a" else "A", directory.genesis)
+        make_chain_key(directory, name.removesuffix(".key") if name != "a" else "A", None)
 
 
 def test_nothing_to_back_up(directory: DataDirectory) -> None:
@@ -140,7 +140,7 @@ def test_new_operator_key_comes_with_its_vote_file_once(directory: DataDirectory
 
 
 def test_new_chain_key_tells_its_public_side_only(directory: DataDirectory) -> None:
-    told = make_chain_key(directory, "stake", directory.genesis)
+    told = make_chain_key(directory, "stake", None)
     secret = read_secret(directory.keys / "stake.key")
     assert secret.hex() not in str(told)
     assert set(told) == {"file", "public_key", "address_hash"}
