@@ -88,13 +88,13 @@ def spendable(coins: Sequence[Unspent], next_height: int, rules: ChainRules) -> 
 
 
 def choose_coins(coins: Sequence[Unspent], total: int) -> list[Unspent]:
-    """Return the largest coins that make up `total` zatoshi together; raises `RequestError`."""
+    """Return the largest coins, at least one, that make up `total` zatoshi; raises `RequestError`."""
     chosen: list[Unspent] = []
     held = 0
     for coin in sorted(
         coins, key=lambda coin: (-coin.output.amount, coin.outpoint.txid, coin.outpoint.index)
     ):
-        if held >= total or len(chosen) == INPUTS_MAX:
+        if (chosen and held >= total) or len(chosen) == INPUTS_MAX:
             break
         chosen.append(coin)
         held += coin.output.amount
