@@ -103,14 +103,14 @@ class Tracker:
 
     def restore(self, view: GroupView) -> list[Effect]:
         """Take up the challenges that are not judged yet, as the record holds them."""
-        tip = self._chain.tip()[0]
+        self._tip = self._chain.tip()[0]
+        newest = self._tip // self._parameters.challenge_every
         effects: list[Effect] = []
-        every = self._parameters.challenge_every
-        for seq in range(max(0, tip // every - OPEN_MAX), tip // every + 1):
-            effects += self._open_challenge(seq, view)
-        for opened in self._open.values():
-            opened.restore(self._records)
-        self._tip = tip
+        for seq in range(max(0, newest - OPEN_MAX), newest + 1):
+            opened = self._open_challenge(seq, view)
+            if opened is not None:
+                opened.restore(self._records)
+                effects += self._respond(opened, view)
         return effects
 
     def connect(self, height: int, view: GroupView) -> list[Effect]:
@@ -118,7 +118,11 @@ class Tracker:
         self._tip = height
         effects: list[Effect] = []
         if height % self._parameters.challenge_every == 0:
-            effects += self._open_challenge(height // self._parameters.challenge_every, view)
+            opened = self._open_challenge(height // self._parameters.challenge_every, view)
+            if opened is not None:
+                challenge = opened.challenge
+                news: News = {"seq": challenge.seq, "height": height, "anchor": challenge.anchor_hash.hex()}
+                effects += [Announce("challenge.opened", news), *self._respond(opened, view)]
         for opened in self._current():
             if height < opened.challenge.closes:
                 effects += self._dial_again(opened)
@@ -137,14 +141,15 @@ class Tracker:
         self._newest = None
         return [Announce("challenge.void", {"seq": seq, "anchor": block_hash.hex()})]
 
-    def _open_challenge(self, seq: int, view: GroupView) -> list[Effect]:
+    def _open_challenge(self, seq: int, view: GroupView) -> OpenChallenge | None:
+        """Return the challenge `seq` of our chain, unless it is before the first one or judged."""
         anchor = seq * self._parameters.challenge_every
         if anchor < self._genesis.first_challenge_height or self._chain.block_hash(anchor) is None:
-            return []
+            return None
         challenge = derive_challenge(seq, self._chain, self._parameters)
         self.is_judge = self._signer.operator_key in view.electorate
         if view.is_judged(seq):
-            return []
+            return None
         key = (seq, challenge.anchor_hash)
         opened = self._open.get(key)
         if opened is None:
@@ -153,8 +158,7 @@ class Tracker:
             while len(self._open) > OPEN_MAX:
                 del self._open[next(iter(self._open))]
         self._newest = opened
-        news: News = {"seq": seq, "height": anchor, "anchor": challenge.anchor_hash.hex()}
-        return [Announce("challenge.opened", news), *self._respond(opened, view)]
+        return opened
 
     def _current(self) -> Iterator[OpenChallenge]:
         """Yield the open challenges whose anchors are on the chain."""
