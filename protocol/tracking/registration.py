@@ -313,7 +313,7 @@ class RegistrationBook:
         for at, version in enumerate(timeline):
             entry = version.registration
             if version.stamp == stamp and entry:
-                others = (timelines[other] for other in stakes[entry.operator_key] if other != stake)
+                others = (timelines[other] for other in stakes[entry.operator_key])
                 is_change = any(_held(timeline[:at], stamp)) or any(
                     held.operator_key == entry.operator_key
                     for other in others

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from protocol.chain.rules import DEVNET as CHAIN
 from protocol.chain.rules import ZEN_MAINNET
 from protocol.codec import encode, replace
-from protocol.crypto import envelope_body, sha3_256
+from protocol.crypto import envelope_body, sha3_256, verify_envelope
 from protocol.errors import InvalidSignature, MalformedMessage, ProtocolError, WrongNetwork
 from protocol.parameters import DEVNET, ZEN
 from protocol.tracking.registration import (
@@ -22,6 +22,7 @@ from protocol.tracking.registration import (
     registration_text,
     with_stake_signature,
 )
+from tests.support.edwards import BASE, L, add, challenge_scalar, encode_point, multiply, torsion_point
 from tests.support.operators import NETWORK, operator
 
 ALICE, BOB = operator(1), operator(2)
@@ -149,6 +150,22 @@ def test_an_operator_key_of_small_order_is_refused() -> None:
     entry = with_stake_signature(draft(operator_key=b"\x01" + bytes(31)), ALICE.sign_text)
     with pytest.raises(InvalidSignature):
         check_registration(ALICE.signer.sign(encode(entry)), NETWORK, CHAIN, DEVNET)
+
+
+def test_an_operator_key_of_mixed_order_is_refused_though_its_signature_holds() -> None:
+    """One time in eight such a key's signature passes, and some libraries pass it always."""
+    secret, nonce = 1_234_567, 7_654_321
+    key = encode_point(add(multiply(secret, BASE), torsion_point()))
+    first = encode_point(multiply(nonce, BASE))
+    for sequence in range(256):
+        entry = with_stake_signature(draft(operator_key=key, stake_sequence=sequence), ALICE.sign_text)
+        scalar = challenge_scalar(first, key, encode(entry))
+        if scalar % 8 == 0:
+            break
+    envelope = first + ((nonce + scalar * secret) % L).to_bytes(32, "little") + encode(entry)
+    verify_envelope(envelope, key)
+    with pytest.raises(InvalidSignature, match="prime order"):
+        check_registration(envelope, NETWORK, CHAIN, DEVNET)
 
 
 def test_an_unsigned_draft_is_refused() -> None:

@@ -20,7 +20,7 @@ from protocol.tracking.registration import (
 from tests.support.registration_model import BookModel, Stamped
 
 PERIOD = DEVNET.period_blocks
-HEIGHTS = range(0, 5 * PERIOD, 4)
+HEIGHTS = sorted({*range(0, 5 * PERIOD, 7), *(PERIOD * n + d for n in range(1, 5) for d in (-1, 0, 1))})
 
 
 def stake(number: int) -> bytes:
@@ -101,6 +101,14 @@ def test_an_operator_of_two_first_registrations_has_the_lower_stake() -> None:
     assert ports(book_of([(5, register(2, 1, 1)), (5, register(1, 1, 1))]), 5) == {1: (1, 1)}
 
 
+def test_at_the_next_period_the_old_operator_is_free() -> None:
+    """The height at which a change counts belongs to the new state."""
+    changed = [(5, register(1, 1, 1)), (6, register(1, 2, 2))]
+    early = book_of([*changed, (23, register(2, 1, 1, port=3))])
+    assert (ports(early, 23), ports(early, 24)) == ({1: (1, 1)}, {1: (2, 3), 2: (1, 1)})
+    assert ports(book_of([*changed, (24, register(2, 1, 1, port=3))]), 24) == {1: (2, 3), 2: (1, 1)}
+
+
 def test_deregistering_frees_the_stake_at_once() -> None:
     left: list[Stamped] = [(5, register(1, 1, 1)), (9, deregister(1, 2))]
     assert ports(book_of(left), 8) == {1: (1, 1)}
@@ -179,7 +187,8 @@ def test_stamps_do_not_descend() -> None:
 
 SMALL = st.integers(1, 3)
 ENTRIES = st.builds(register, SMALL, SMALL, SMALL, SMALL) | st.builds(deregister, SMALL, SMALL)
-HISTORIES = st.lists(st.tuples(st.integers(0, 3 * PERIOD), ENTRIES), max_size=9).map(
+STAMPS = st.sampled_from([0, 1, PERIOD - 1, PERIOD, PERIOD + 1, 2 * PERIOD]) | st.integers(0, 3 * PERIOD)
+HISTORIES = st.lists(st.tuples(STAMPS, ENTRIES), max_size=9).map(
     lambda entries: sorted(entries, key=lambda one: one[0])
 )
 

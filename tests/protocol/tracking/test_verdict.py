@@ -397,3 +397,15 @@ def test_a_place_is_where_more_than_a_third_reached_it() -> None:
     assert slots[one.key] == ip_slot(far, court.parameters)
     court.saw(one, court.right(one), judges=court.members[2:4], **UNSEEN)
     assert court.reason(one) is Reason.UNREACHABLE
+
+
+def test_who_is_fast_somewhere_else_is_not_fast_here() -> None:
+    court = Court(7)
+    one = court.members[ONE]
+    far = b"\x7f\x09\x09\x09"
+    assert ip_slot(one.ip, court.parameters) < ip_slot(far, court.parameters)
+    court.saw(one, court.right(one), judges=court.members[:3], fast=False)
+    court.saw(one, court.right(one), judges=court.members[3:], ip=far)
+    assert court.reason(one) is Reason.CHAIN_TOO_SLOW
+    court.saw(one, court.right(one), judges=court.members[:3])
+    assert court.reason(one) is Reason.VALID
