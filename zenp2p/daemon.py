@@ -5,6 +5,7 @@ end. Everything else is left to the parts. A wrapper (the local network's misbeh
 roles) may hand in another node; nothing here knows about roles. Spec: `spec/daemon.md`.
 """
 
+import gc
 import logging
 import signal
 import time
@@ -95,17 +96,24 @@ def run_daemon(config: Config, make_node: MakeNode = Node, *, with_chain: bool =
     """
     with ExitStack() as stack:
         opened = open_all(config, stack)
+        # What is imported stays: collections need not walk it, least of all the last one, which would
+        # take most of the time between a signal and the end of the process.
+        gc.freeze()
         trio.run(_main, opened, make_node, with_chain)
 
 
 async def _main(opened: Opened, make_node: MakeNode, with_chain: bool) -> None:
+    """Run until a signal; then the daemon is closed in order, while the network's tasks still run."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
-        async with Daemon.start(opened, make_node, nursery, with_chain=with_chain):
-            await trio.sleep_forever()
+        with trio.CancelScope() as running:
+            nursery.start_soon(_stop_on_signal, running)
+            async with Daemon.start(opened, make_node, nursery, with_chain=with_chain):
+                await trio.sleep_forever()
+        nursery.cancel_scope.cancel()
 
 
 async def _stop_on_signal(scope: trio.CancelScope) -> None:
+    """End the scope at the first signal; a second one ends the process at once, as a kill would."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for number in signals:
             log.info("stopping", extra={"signal": number})

@@ -35,6 +35,10 @@ class Miner:
         self._nonce = 0
         self._extra_nonce = 0
 
+    def due(self, silence: int = 0) -> int:
+        """Return the Unix seconds from which `mine` tries anything on the present tip."""
+        return self._chain.tip_record.header.time + max(self._chain.definition.start.minimum_spacing, silence)
+
     def mine(self, now: int, attempts: int, silence: int = 0) -> bytes | None:
         """Try `attempts` nonces and return a raw block when one of them fits.
 
@@ -42,8 +46,7 @@ class Miner:
         the tip is `silence` seconds old: a second miner that waits longer takes over from a
         silent first one.
         """
-        due = self._chain.tip_record.header.time + max(self._chain.definition.start.minimum_spacing, silence)
-        if now < due:
+        if now < self.due(silence):
             return None
         template = self._current(now)
         found = search(template.header, self._chain.definition.target, self._nonce, attempts)

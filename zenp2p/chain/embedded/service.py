@@ -34,6 +34,7 @@ EVENTS_AT_ONCE_MAX = 256
 MINING_ATTEMPTS = 2_048
 """Nonces tried before other tasks get their turn: a few milliseconds."""
 MINING_PAUSE_SECONDS = 0.02
+"""Between two slices of nonces; between two looks at a tip that is too young, `TICK_SECONDS`."""
 SENDS_WAITING_MAX = 1_024
 """Messages waiting to be sent; a further one is dropped, and asked for again by whoever lacks it."""
 SEND_SECONDS_MAX = 10
@@ -55,8 +56,8 @@ class EmbeddedService:
         self._turn = trio.Lock()
         self._outbox_in, self._outbox = trio.open_memory_channel[Action](SENDS_WAITING_MAX)
         self._on_event: OnEvent | None = None
-        for _ in self._follower.follow(1):
-            pass  # the first block is known to everybody: the index never answers without it
+        if self.index.head is None:
+            self._follower.advance()  # the first block is known to everybody: nobody needs to hear of it
 
     async def run(
         self,
@@ -100,7 +101,8 @@ class EmbeddedService:
                 if raw is not None:
                     self._queue(self._sync.submit_block(raw, now_ms()))
                     await self._follow()
-            await trio.sleep(MINING_PAUSE_SECONDS)
+            wait = miner.due(silence_seconds) - time.time()
+            await trio.sleep(min(max(wait, MINING_PAUSE_SECONDS), TICK_SECONDS))
 
     async def _follow(self) -> None:
         """Bring the index to the active chain, and tell of every step."""
