@@ -37,7 +37,7 @@ from protocol.tracking.response import (
     check_receipt,
     decode_response,
 )
-from protocol.units import Hash32, OperatorKey
+from protocol.units import OperatorKey
 
 OPEN_MAX = 8
 """Challenges held at once: the one that is open, those that wait for their verdict, other branches."""
@@ -441,7 +441,7 @@ class Tracker:
         """Return the challenges that wait for their verdict, oldest first."""
         return tuple(self._current())
 
-    def receipts(self, seq: int, anchor_hash: bytes) -> dict[Hash32, bytes]:
+    def receipts(self, seq: int, anchor_hash: bytes) -> dict[OperatorKey, bytes]:
         """Return the receipts that we hold for our response to a challenge, by judge."""
         prefix = challenge_prefix(RECEIPT, seq, anchor_hash)
-        return {Hash32(key[len(prefix) :]): value for key, value in self._records.iterate(prefix)}
+        return {OperatorKey(key[len(prefix) :]): value for key, value in self._records.iterate(prefix)}

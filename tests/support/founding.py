@@ -7,7 +7,6 @@ from protocol.codec import replace
 from protocol.crypto import secp256k1_public_key, sha256
 from protocol.genesis import Baton, Genesis, GenesisMember, Treasury, founding_id
 from protocol.parameters import MINIMAL, Parameters
-from protocol.units import OperatorKey
 from tests.support.operators import Operator
 
 TREASURY = Treasury(
@@ -40,10 +39,8 @@ def founded_by(
         ),
     )
     network = founding_id(plain)
-    envelopes = {one.key: one.envelope(network=network) for one in founders}
-    return replace(
-        plain,
-        members=tuple(
-            replace(member, registration=envelopes.get(OperatorKey(member.operator_key), b"")) for member in plain.members
-        ),
+    envelopes: dict[bytes, bytes] = {one.key: one.envelope(network=network) for one in founders}
+    members = (
+        replace(member, registration=envelopes.get(member.operator_key, b"")) for member in plain.members
     )
+    return replace(plain, members=tuple(members))
