@@ -1,0 +1,203 @@
+"""VERDICT blocks: what they are made of, when, and that nothing but what follows is accepted."""
+
+from dataclasses import replace as replace_field
+from typing import Any
+
+import pytest
+
+from protocol.codec import replace
+from protocol.errors import InvalidBlock, NotYetKnown, StaleMessage
+from protocol.group.blockmaker import build_verdict
+from protocol.group.data_block import VerdictPayload, block_hash, decode_block, decode_payload
+from protocol.group.data_chain import DataChain, holders_after
+from protocol.tracking.challenge import challenge_draw
+from protocol.tracking.diversity import ip_slot
+from protocol.tracking.verdict import Reason, Verdict
+from protocol.units import OperatorKey
+from tests.support.group_world import SEQ, Group, changed, repacked
+from tests.support.operators import operator
+
+NEW = operator(9)
+
+
+def verdicts_of(body: bytes) -> dict[OperatorKey, Reason]:
+    payload = decode_payload(decode_block(body))
+    assert isinstance(payload, VerdictPayload)
+    return {OperatorKey(verdict.operator_key): verdict.reason for verdict in payload.verdicts}
+
+
+def test_when_all_goes_well_everybody_is_valid_and_holds_its_slot() -> None:
+    group = Group()
+    body = group.verdict_block()
+    assert verdicts_of(body) == {one.key: Reason.VALID for one in group.founders}
+    group.advance(body)
+    parameters = group.genesis.parameters
+    assert dict(group.state.holders) == {ip_slot(one.ip, parameters): one.key for one in group.founders}
+    judged = group.state.judged[SEQ]
+    assert (judged.height, judged.block_hash) == (1, block_hash(body))
+    assert judged.anchor_hash == group.chain.block_hash(8)
+
+
+def test_any_final_set_of_observations_will_do_and_no_smaller_one() -> None:
+    group = Group()
+    responses = group.responses()
+    seen = group.observations()
+    body = build_verdict(group.state, group.chain, SEQ, seen[:3], responses)
+    group.state.check_block(body, group.chain)
+    assert set(verdicts_of(body).values()) == {Reason.VALID}
+    with pytest.raises(NotYetKnown, match="observations of 2 of 4"):
+        build_verdict(group.state, group.chain, SEQ, seen[:2], responses)
+    payload = decode_payload(decode_block(body))
+    assert isinstance(payload, VerdictPayload)
+    with pytest.raises(InvalidBlock, match="not final"):
+        group.state.check_block(repacked(body, observations=payload.observations[:2]), group.chain)
+
+
+def test_who_said_nothing_gets_no_response() -> None:
+    group = Group()
+    silent = group.founders[3]
+    responses = group.responses(of=group.founders[:3])
+    seen = [group.observation(judge, responses.values()) for judge in group.founders]
+    body = build_verdict(group.state, group.chain, SEQ, seen, responses)
+    group.advance(body)
+    assert verdicts_of(body)[silent.key] is Reason.NO_RESPONSE
+    assert silent.key not in group.state.holders.values()
+
+
+def test_receipts_count_as_observations() -> None:
+    """Two judges gave receipts and keep silent about it in their observations."""
+    group = Group()
+    one = group.founders[0]
+    responses = group.responses()
+    [digest] = group.responses(of=[one])
+    others = [envelope for key, envelope in responses.items() if key != digest]
+    seen = [group.observation(judge, others) for judge in group.founders]
+    without = build_verdict(group.state, group.chain, SEQ, seen, responses)
+    assert verdicts_of(without)[one.key] is Reason.NO_RESPONSE
+    receipts = [group.receipt(judge, one, responses[digest]) for judge in group.founders[1:3]]
+    with_them = build_verdict(group.state, group.chain, SEQ, seen, responses, receipts)
+    group.state.check_block(with_them, group.chain)
+    assert verdicts_of(with_them)[one.key] is Reason.VALID
+
+
+def test_a_challenge_is_judged_once_when_its_close_is_buried_and_not_before_the_first() -> None:
+    group = Group(tip=13)
+    seen, responses = group.observations(), group.responses()
+    with pytest.raises(NotYetKnown, match="judged at height 14"):
+        build_verdict(group.state, group.chain, SEQ, seen, responses)
+    with pytest.raises(NotYetKnown, match="opens with block 16"):
+        build_verdict(group.state, group.chain, 2, [], {})
+    with pytest.raises(InvalidBlock, match="before the first"):
+        build_verdict(group.state, group.chain, 0, [], {})
+    group.chain.mine()
+    body = group.verdict_block()
+    group.advance(body)
+    with pytest.raises(StaleMessage, match="is judged"):
+        build_verdict(group.state, group.chain, SEQ, seen, responses)
+    again = changed(body, height=2, previous=group.state.head)
+    with pytest.raises(StaleMessage, match="is judged"):
+        group.state.check_block(again, group.chain)
+
+
+def test_a_verdict_stamps_nothing_before_the_close() -> None:
+    """Else a later block could still register somebody for a challenge that is judged."""
+    group = Group()
+    early = changed(group.verdict_block(), stamp_height=11, stamp_hash=group.chain.block_hash(11))
+    with pytest.raises(InvalidBlock, match="before its close"):
+        group.state.check_block(early, group.chain)
+
+
+def test_verdicts_that_do_not_follow_are_refused() -> None:
+    group = Group()
+    body = group.verdict_block()
+    payload = decode_payload(decode_block(body))
+    assert isinstance(payload, VerdictPayload)
+    verdicts, unsigned = payload.verdicts, bytes(64) + payload.observations[0][64:]
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"verdicts": (replace(verdicts[0], reason=Reason.LATE), *verdicts[1:])}, "not those that follow"),
+        ({"verdicts": verdicts[1:]}, "not those that follow"),
+        ({"verdicts": verdicts[::-1]}, "not those that follow"),
+        ({"verdicts": (replace(verdicts[0], slot=b""), *verdicts[1:])}, "not those that follow"),
+        ({"anchor_hash": b"\x01" * 32}, "another anchor"),
+        ({"responses": payload.responses[1:]}, "not exactly those"),
+        ({"responses": payload.responses[::-1]}, "not exactly those"),
+        ({"responses": (*payload.responses, payload.responses[-1])}, "not exactly those"),
+        ({"observations": payload.observations[::-1]}, "sorted by judge"),
+        ({"observations": payload.observations[:1] * 4}, "two observations"),
+        ({"receipts": (b"\x02" * 70, b"\x01" * 70)}, "receipts must be sorted"),
+        ({"receipts": (b"\x02" * 70,)}, "Expected `array`"),
+        ({"observations": (unsigned, *payload.observations[1:])}, "not signed"),
+    ]
+    for change, reason in wrong:
+        with pytest.raises(InvalidBlock, match=reason):
+            group.state.check_block(repacked(body, **change), group.chain)
+
+
+def test_judges_without_a_vote_and_those_who_say_two_things_are_left_out() -> None:
+    group = Group(count=5)
+    responses = group.responses()
+    seen = group.observations()
+    double = group.observation(group.founders[0], [], reached=False)
+    stranger = group.observation(NEW, responses.values())
+    body = build_verdict(group.state, group.chain, SEQ, [*seen, double, stranger], responses)
+    payload = decode_payload(decode_block(body))
+    assert isinstance(payload, VerdictPayload) and len(payload.observations) == 4
+    group.state.check_block(body, group.chain)
+
+
+def test_a_judge_that_names_what_nobody_shows_silences_only_itself() -> None:
+    group = Group(count=5)
+    responses = group.responses()
+    hidden = group.founders[2]
+    [digest] = group.responses(of=[hidden])
+    shown = {key: envelope for key, envelope in responses.items() if key != digest}
+    seen = [
+        group.observation(judge, (responses if judge is hidden else shown).values())
+        for judge in group.founders
+    ]
+    body = build_verdict(group.state, group.chain, SEQ, seen, {**shown, digest: b"unreadable"})
+    payload = decode_payload(decode_block(body))
+    assert isinstance(payload, VerdictPayload) and len(payload.observations) == 4
+    group.state.check_block(body, group.chain)
+
+
+def test_an_anchor_that_left_the_chain_judges_nobody() -> None:
+    group = Group()
+    body = group.verdict_block()
+    other = group.chain.copy()
+    other.disconnect(8)
+    other.mine_to(16, salt=b"another branch")
+    with pytest.raises((InvalidBlock, StaleMessage)):
+        group.state.check_block(body, other)
+
+
+def test_a_group_judges_those_who_fall_to_its_prefix() -> None:
+    group = Group(count=9)
+    challenge = group.challenge()
+    for prefix in ("", "0", "1", "01"):
+        judging = replace_prefix(group.state, prefix).judging(challenge)
+        expected = [
+            one.key
+            for one in group.founders
+            if format(challenge_draw(challenge.anchor_hash, one.key)[0], "08b").startswith(prefix)
+        ]
+        assert list(judging.registrations) == expected
+
+
+def replace_prefix(state: DataChain, prefix: str) -> DataChain:
+    return replace_field(state, prefix=prefix)
+
+
+def verdict(number: int, slot: bytes, reason: Reason = Reason.VALID) -> Verdict:
+    return Verdict(operator_key=bytes([number]) * 32, stake_address=b"", reason=reason, slot=slot)
+
+
+def test_the_holder_of_a_slot_is_who_was_valid_there_last() -> None:
+    one, two = OperatorKey(b"\x01" * 32), OperatorKey(b"\x02" * 32)
+    held = holders_after({}, (verdict(1, b"a"), verdict(2, b"b")))
+    assert dict(held) == {b"a": one, b"b": two}
+    held = holders_after(held, (verdict(1, b"a", Reason.LATE), verdict(2, b"", Reason.UNREACHABLE)))
+    assert dict(held) == {b"a": one, b"b": two}, "who fails once may come back"
+    held = holders_after(held, (verdict(2, b"c"),))
+    assert dict(held) == {b"a": one, b"c": two}, "nobody holds two"
+    assert dict(holders_after(held, (verdict(2, b"a"),))) == {b"a": two}
