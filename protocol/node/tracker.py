@@ -1,9 +1,9 @@
-"""Challenges at one node: answering them, and judging those who answer.
+"""Challenges at one node: when they open and close, and judging those who answer.
 
-Answers for: this node's own response to every challenge; as a judge, the receipts, dial-backs
-and the one observation of each challenge; and what a verdict block can be made of. Deadlines
-are heights: a challenge opens with its anchor and is observed when the block at `judged_at` connects.
-What the observations mean is `protocol.tracking.verdict`, the verdict block is the `group` machine's.
+Answers for: a challenge opens with its anchor and is observed when the block at `judged_at`
+connects (deadlines are heights); as a judge, the receipts, the one observation of each
+challenge, and what a verdict block can be made of. Our own answers are `responder`'s, dial-backs
+`dial_back`'s; what observations mean is `protocol.tracking.verdict`, the verdict block the `group` machine's.
 Spec: `spec/response.md`, `spec/verdict.md`.
 """
 
@@ -14,26 +14,22 @@ from typing import Protocol
 from protocol.chain.view import ChainView
 from protocol.codec import encode
 from protocol.crypto import Signer
-from protocol.errors import NotAMember, ProtocolError, StaleMessage
+from protocol.errors import NotAMember, StaleMessage
 from protocol.genesis import Genesis, network_id
 from protocol.group.quorum import Electorate
-from protocol.node.effects import Announce, Effect, Incoming, News, Persist, Probe, ProbeResult, Publish, Send
+from protocol.node.dial_back import DialBack
+from protocol.node.effects import Announce, Effect, Incoming, News, ProbeResult, Publish, Send
 from protocol.node.messages import RESPONSES_MAX, Responses, ResponsesRequest, pack_plain, pack_signed
 from protocol.node.open_challenge import OpenChallenge
-from protocol.node.records import RECEIPT, Records, challenge_prefix
+from protocol.node.records import Records
+from protocol.node.responder import Responder
 from protocol.tracking.answer_key import AnswerKey
-from protocol.tracking.challenge import Challenge, derive_challenge, dial_back_digest
+from protocol.tracking.challenge import Challenge, derive_challenge
 from protocol.tracking.observation import Observation, check_observation
 from protocol.tracking.registration import Registration
 from protocol.tracking.response import (
-    ProbeRequest,
     Receipt,
-    build_probe,
-    build_probe_reply,
     build_receipt,
-    build_response,
-    check_probe,
-    check_probe_reply,
     check_receipt,
     decode_response,
 )
@@ -41,10 +37,6 @@ from protocol.units import OperatorKey
 
 OPEN_MAX = 8
 """Challenges held at once: the one that is open, those that wait for their verdict, other branches."""
-DIALS_AT_ONCE_MAX = 16
-"""Dial-backs begun in one tick."""
-PROBES_ANSWERED_MAX = 8
-"""Dial-backs of one judge answered in one challenge."""
 
 
 class GroupView(Protocol):
@@ -71,13 +63,6 @@ class Judged:
     receipts: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Dialled:
-    open_challenge: OpenChallenge
-    operator_key: OperatorKey
-    request: ProbeRequest
-
-
 class Tracker:
     """The machine of challenges at one node."""
 
@@ -94,9 +79,8 @@ class Tracker:
         self._open: dict[tuple[int, bytes], OpenChallenge] = {}
         self._newest: OpenChallenge | None = None
         self._tip = 0
-        self._dialled: dict[int, _Dialled] = {}
-        self._token = 0
-        self._answered: dict[tuple[bytes, int], int] = {}
+        self._responder = Responder(genesis, signer, chain, records, topic)
+        self._dial_back = DialBack(genesis, signer, chain)
         self.is_judge = False
 
     # Heights.
@@ -125,9 +109,9 @@ class Tracker:
                 effects += [Announce("challenge.opened", news), *self._respond(opened, view)]
         for opened in self._current():
             if height < opened.challenge.closes:
-                effects += self._dial_again(opened)
+                effects += self._dial_back.again(opened) if self.is_judge else []
             elif height == opened.challenge.closes:
-                effects += self._show_receipts(opened)
+                effects += self._responder.show_receipts(opened.challenge)
             elif height >= opened.challenge.judged_at:
                 effects += self._observe(opened, view)
         return effects
@@ -167,31 +151,33 @@ class Tracker:
             if self._chain.block_hash(challenge.anchor_height) == challenge.anchor_hash:
                 yield opened
 
+    def tick(self) -> list[Effect]:
+        """Dial back those whose responses came."""
+        return self._dial_back.begin(self._open.values())
+
+    def probed(self, result: ProbeResult) -> list[Effect]:
+        """A dial-back ended."""
+        return self._dial_back.ended(result)
+
     # As an operator.
 
     def _respond(self, opened: OpenChallenge, view: GroupView) -> list[Effect]:
-        """Answer for ourselves, to the judges directly and on the group's topic."""
-        me = self._signer.operator_key
-        registration = opened.answers.registrations.get(me)
-        if registration is None or self._chain.tip()[0] >= opened.challenge.closes:
-            return []
-        answer = opened.answers.answer(me)
-        opened.own_response = build_response(
-            self._signer,
-            self._network,
-            opened.challenge,
-            registration,
-            answer,
-            registration.ip,
-            registration.port,
-        )
-        packed = pack_signed(opened.own_response)
+        """Answer for ourselves; as a judge we are the first to have our response."""
+        sent = self._responder.respond(opened, view.electorate)
         effects: list[Effect] = []
-        if self.is_judge:
-            self._keep(opened, opened.own_response, me, effects)
-        judges = (OperatorKey(voter.operator_key) for voter in view.electorate.voters)
-        effects += [Send(judge, packed) for judge in judges if judge != me]
-        return [*effects, Publish(self._topic, packed)]
+        if sent and self.is_judge:
+            self._keep(opened, opened.own_response, self._signer.operator_key, effects)
+        return effects + sent
+
+    def answer_probe(self, peer: OperatorKey, data: bytes) -> bytes:
+        """Return the signed reply to a judge's dial-back; raises `ProtocolError`."""
+        if self._newest is None:
+            raise StaleMessage("no challenge is open")
+        return self._responder.answer_probe(peer, data, self._newest.challenge)
+
+    def receipts(self, seq: int, anchor_hash: bytes) -> dict[OperatorKey, bytes]:
+        """Return the receipts that we hold for our response to a challenge, by judge."""
+        return self._responder.receipts(seq, anchor_hash)
 
     def on_receipt(self, receipt: Receipt, envelope: bytes, view: GroupView) -> list[Effect]:
         """Keep a judge's receipt: for our own response as our proof, for another's as a judge."""
@@ -200,11 +186,7 @@ class Tracker:
             raise StaleMessage("a receipt for nothing that is open")
         if receipt.operator_key != self._signer.operator_key:
             return self._hear_receipt(opened, receipt, envelope)
-        check_receipt(envelope, self._network)
-        key = challenge_prefix(RECEIPT, receipt.seq, receipt.anchor_hash) + receipt.judge
-        if self._records.get(key) is not None:
-            return []
-        return [Persist(key, envelope), Announce("receipt", {"seq": receipt.seq, "height": receipt.height})]
+        return self._responder.keep_receipt(receipt, envelope)
 
     def _hear_receipt(self, opened: OpenChallenge, receipt: Receipt, envelope: bytes) -> list[Effect]:
         """Note as a judge what another judge acknowledged: a receipt counts as an observation."""
@@ -215,27 +197,6 @@ class Tracker:
             check_receipt(envelope, self._network)
             opened.receipts[place] = envelope
         return []
-
-    def _show_receipts(self, opened: OpenChallenge) -> list[Effect]:
-        """Show the judges what they acknowledged, when the challenge has closed."""
-        challenge = opened.challenge
-        shown = self.receipts(challenge.seq, challenge.anchor_hash)
-        return [Publish(self._topic, pack_signed(envelope)) for envelope in shown.values()]
-
-    def answer_probe(self, peer: OperatorKey, data: bytes) -> bytes:
-        """Return the signed reply to a judge's dial-back; raises `ProtocolError`."""
-        if self._newest is None:
-            raise StaleMessage("no challenge is open")
-        challenge = self._newest.challenge
-        count = self._answered.get((peer, challenge.seq), 0)
-        if count >= PROBES_ANSWERED_MAX:
-            raise StaleMessage(f"{count} dial-backs in one challenge are enough")
-        request = check_probe(data, self._network, challenge)
-        self._answered = {key: n for key, n in self._answered.items() if key[1] == challenge.seq}
-        self._answered[(peer, challenge.seq)] = count + 1
-        me = self._signer.operator_key
-        digest = dial_back_digest(challenge, me, request.nonce, self._chain, self._parameters)
-        return build_probe_reply(self._signer, request, digest)
 
     # As a judge.
 
@@ -272,64 +233,6 @@ class Tracker:
             self._signer, self._network, opened.challenge, peer, held.envelope, held.height
         )
         return [Send(peer, pack_signed(receipt))]
-
-    def _dial(self, opened: OpenChallenge, operator_key: OperatorKey) -> list[Effect]:
-        """Dial an operator back where its response says it listens."""
-        held = opened.builder.held(operator_key)
-        if held is None or operator_key == self._signer.operator_key or not opened.may_probe(operator_key):
-            return []
-        self._token += 1
-        place = opened.challenge.anchor_hash + operator_key + opened.attempts[operator_key].to_bytes(4, "big")
-        request = build_probe(self._network, opened.challenge, self._signer.derive(b"dial-back", place))
-        self._dialled[self._token] = _Dialled(opened, operator_key, request)
-        response = held.response
-        return [
-            Probe(
-                self._token,
-                operator_key,
-                response.ip,
-                response.port,
-                encode(request),
-                self._parameters.dial_back_seconds,
-            )
-        ]
-
-    def tick(self) -> list[Effect]:
-        """Dial back those whose responses came, a few at a time."""
-        effects: list[Effect] = []
-        for opened in self._open.values():
-            for _ in range(min(DIALS_AT_ONCE_MAX, len(opened.to_dial))):
-                effects += self._dial(opened, opened.to_dial.popleft())
-        return effects
-
-    def _dial_again(self, opened: OpenChallenge) -> list[Effect]:
-        """Dial back those who were not reached yet: one failure is no proof."""
-        if not self.is_judge:
-            return []
-        under_way = {dialled.operator_key for dialled in self._dialled.values()}
-        effects: list[Effect] = []
-        for operator_key in sorted(opened.attempts):
-            if operator_key not in under_way:
-                effects += self._dial(opened, operator_key)
-        return effects
-
-    def probed(self, result: ProbeResult) -> list[Effect]:
-        """A dial-back ended: note who was reached where, and whether the chain was at hand."""
-        dialled = self._dialled.pop(result.token, None)
-        if dialled is None or not result.ip:
-            return []
-        opened, key = dialled.open_challenge, dialled.operator_key
-        fast = result.fast and self._is_right_reply(dialled, result.reply)
-        return [opened.keep_sighting(key, result.ip, fast)]
-
-    def _is_right_reply(self, dialled: _Dialled, envelope: bytes) -> bool:
-        challenge, key = dialled.open_challenge.challenge, dialled.operator_key
-        try:
-            reply = check_probe_reply(envelope, dialled.request, key)
-            digest = dial_back_digest(challenge, key, reply.nonce, self._chain, self._parameters)
-        except ProtocolError:
-            return False
-        return reply.digest == digest
 
     def _observe(self, opened: OpenChallenge, view: GroupView) -> list[Effect]:
         """Say once what we saw; a judge that was away says that it saw nothing."""
@@ -388,8 +291,8 @@ class Tracker:
         effects: list[Effect] = []
         me = self._signer.operator_key
         for opened in self._current():
-            if opened.own_response and self._tip < opened.challenge.closes:
-                effects.append(Publish(self._topic, pack_signed(opened.own_response)))
+            if self._tip < opened.challenge.closes:
+                effects += self._responder.repeat(opened)
             if me in opened.observations:
                 effects.append(Publish(self._topic, pack_signed(opened.observations[me])))
             for judge in opened.observations:
@@ -422,7 +325,7 @@ class Tracker:
         opened = self._open.pop((seq, anchor_hash), None)
         if opened is None:
             return []
-        self._newest = max(self._open.values(), key=lambda o: o.challenge.seq, default=None)
+        self._newest = max(self._current(), key=lambda o: o.challenge.seq, default=None)
         return opened.forget(self._records)
 
     def on_registrations(self, stamp_height: int, view: GroupView) -> list[Effect]:
@@ -440,8 +343,3 @@ class Tracker:
     def open_challenges(self) -> tuple[OpenChallenge, ...]:
         """Return the challenges that wait for their verdict, oldest first."""
         return tuple(self._current())
-
-    def receipts(self, seq: int, anchor_hash: bytes) -> dict[OperatorKey, bytes]:
-        """Return the receipts that we hold for our response to a challenge, by judge."""
-        prefix = challenge_prefix(RECEIPT, seq, anchor_hash)
-        return {OperatorKey(key[len(prefix) :]): value for key, value in self._records.iterate(prefix)}

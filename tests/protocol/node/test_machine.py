@@ -238,7 +238,7 @@ def test_responses_of_strangers_other_challenges_and_other_networks_change_nothi
 
 
 def test_dial_backs_of_one_judge_are_answered_a_few_times_only() -> None:
-    from protocol.node.tracker import PROBES_ANSWERED_MAX
+    from protocol.node.responder import PROBES_ANSWERED_MAX
     from protocol.tracking.response import build_probe
 
     cluster = Cluster(FOUNDERS)
