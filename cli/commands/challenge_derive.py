@@ -108,5 +108,5 @@ def _warn(derived: "Derived") -> None:
         (derived.mismatched, "does not have the Merkle root of its transactions"),
     ):
         if heights:
-            more = f", and {len(heights) - 1} more" if len(heights) > 1 else ""
+            more = f", and {len(heights) - 1} more," if len(heights) > 1 else ""
             click.echo(f"warning: the block at {heights[0]}{more} {what}", err=True)

@@ -79,15 +79,18 @@ class Unspent:
 class ChainIndex:
     """The index of one chain in one store. Fulfils `protocol.chain.view.ChainView`."""
 
-    def __init__(self, store: Store, rules: ChainRules, first_height: int = 0) -> None:
+    def __init__(
+        self, store: Store, rules: ChainRules, first_height: int = 0, *, partial: bool = False
+    ) -> None:
         """Open the index; raises `StoreError` when it was made of another part of a chain.
 
-        `first_height` above 0 is a chain whose beginning is missing: its transactions are
-        numbered from there, and its balances leave out what was made before.
+        Of a `partial` chain the beginning is missing, as it is above a `first_height` of 0: its
+        transactions are numbered from there, and its balances leave out what was made before.
         """
         self._store = store
         self._rules = rules
         self._first_height = first_height
+        self._partial = partial or first_height > 0
         data = store.get(HEAD_KEY)
         self._head = None if data is None else decode_head(data)
         if self._head is not None and store.get(block_key(first_height)) is None:
@@ -203,7 +206,7 @@ class ChainIndex:
         head = self._head
         height = Height(self._first_height if head is None else head.height + 1)
         count, number = (0, 0) if head is None else (head.transactions, head.events)
-        batch = IndexBatch(self._store, partial=self._first_height > 0)
+        batch = IndexBatch(self._store, partial=self._partial)
         for tx in parse_block(raw, self._rules).transactions:
             batch.add(tx, count, height)
             count += 1
@@ -219,7 +222,7 @@ class ChainIndex:
             raise InvalidChainData("the chain is another one from its first block on")
         below = Height(head.height - 1)
         previous, count = decode_block_entry(self._store.get(block_key(below)) or b"")
-        batch = IndexBatch(self._store, partial=self._first_height > 0)
+        batch = IndexBatch(self._store, partial=self._partial)
         for ordinal in range(head.transactions - 1, count - 1, -1):
             batch.remove(decode_transaction(self.transaction(ordinal), self.family), ordinal)
         event = Disconnected(head.events, head.height, head.block_hash)

@@ -103,7 +103,7 @@ def _describe_sample(sample: Sample, rules: ChainRules) -> dict[str, Any]:
 
 def index_of(source: FileSource, until: int) -> ChainIndex:
     """Return an index in memory of the file's blocks up to height `until`."""
-    index = ChainIndex(MemoryStore(), source.rules, source.first_height)
+    index = ChainIndex(MemoryStore(), source.rules, source.first_height, partial=True)
     for _ in Follower(source, index).follow(until - source.first_height + 1, until):
         pass
     return index
