@@ -17,6 +17,7 @@ from protocol.payout.inspection import (
     tail_of,
 )
 from protocol.payout.payment import (
+    CHANGE_MIN,
     FEE_RATE_MAX,
     build_gathering,
     build_payment,
@@ -132,6 +133,34 @@ def test_change_that_no_node_would_relay_is_refused() -> None:
     ledger = TreasuryLedger(GENESIS, baton_amount=chunk.total + 5_000)
     transaction = Transaction(1, (TxInput(ledger.trail().baton),), payment_outputs(chunk, GENESIS, 4_000))
     refused(transaction, "the change is 0.00004000, at least 0.00010000 wanted", ledger)
+
+
+def test_change_that_is_just_relayed_passes() -> None:
+    chunk = split_chunks(VERIFIED)[0]
+    ledger = TreasuryLedger(GENESIS, baton_amount=chunk.total + CHANGE_MIN)
+    outputs = payment_outputs(chunk, GENESIS, CHANGE_MIN)
+    transaction = Transaction(1, (TxInput(ledger.trail().baton),), outputs)
+    assert inspect(transaction, ledger).change == CHANGE_MIN
+
+
+def test_a_payment_too_large_to_be_relayed_is_refused() -> None:
+    """The builder keeps below the limit; whoever builds by hand is stopped here."""
+    large = verified_first(many_entries_world(998))
+    chunk = split_chunks(large)[0]
+    ledger = TreasuryLedger(large.genesis)
+    transaction = build_payment(chunk, large.genesis, ledger.baton(), (), tip_height=500)
+    view = ledger.view(transaction)
+    size = inspect_payment(transaction, large, view).size
+    for limit, passes in ((size, True), (size - 1, False)):
+        chain = replace_fields(large.genesis.chain, transaction_size_max=limit)
+        genesis = replace_fields(large.genesis, chain=chain)
+        terms = replace(large.trust.terms, genesis=genesis)
+        verified = replace(large, trust=replace(large.trust, terms=terms))
+        if passes:
+            assert inspect_payment(transaction, verified, view).size == size
+        else:
+            with pytest.raises(InvalidPayment, match=f"signed it would have {size} bytes"):
+                inspect_payment(transaction, verified, view)
 
 
 def test_another_list_is_refused() -> None:
