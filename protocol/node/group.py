@@ -94,8 +94,8 @@ class GroupMachine:
         return self.state.electorate
 
     def registrations(self, anchor_height: int) -> Mapping[OperatorKey, Registration]:
-        """The registrations in force at an anchor, sorted by operator."""
-        return self.state.book.in_force(anchor_height)
+        """The registrations of everybody who is judged at an anchor, sorted by operator."""
+        return self.state.book.judged(anchor_height)
 
     def is_judged(self, seq: int) -> bool:
         """Whether a challenge has its verdict block."""

@@ -47,7 +47,7 @@ class GroupView(Protocol):
         """The voters that certify the next block."""
 
     def registrations(self, anchor_height: int) -> Mapping[OperatorKey, Registration]:
-        """The registrations in force at an anchor."""
+        """The registrations of everybody who is judged at an anchor."""
 
     def is_judged(self, seq: int) -> bool:
         """Whether a challenge has its verdict block."""
@@ -138,6 +138,8 @@ class Tracker:
         opened = self._open.get(key)
         if opened is None:
             answers = AnswerKey(challenge, view.registrations(anchor), self._chain, self._parameters)
+            if self.is_judge:
+                answers.prepare(answers.registrations)
             opened = self._open[key] = OpenChallenge(self._network, answers)
             while len(self._open) > OPEN_MAX:
                 del self._open[next(iter(self._open))]

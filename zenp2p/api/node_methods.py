@@ -69,7 +69,7 @@ class NodeMethods:
         node = self._node
         height, tip = node.chain.tip()
         me = node.operator_key
-        registration = node.group.registrations(height).get(me)
+        registration = node.group.state.book.in_force(height).get(me)
         member = next((m for m in node.group.state.membership.members if m.operator_key == me), None)
         problems = list(self._problems(registration is not None))
         return {
