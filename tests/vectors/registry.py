@@ -17,6 +17,7 @@ MODULES = (
     "tests.vectors.response_cases",
     "tests.vectors.diversity_cases",
     "tests.vectors.verdict_cases",
+    "tests.vectors.group_cases",
 )
 
 _generators: dict[tuple[str, str], Generator] = {}
