@@ -19,9 +19,12 @@ from protocol.group.vote import EquivocationProof, Statement, Vote, decode_state
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.effects import Announce, Effect, Persist, Publish, RecordVote
 from protocol.node.messages import pack_signed
+from protocol.units import Hash32
 
 ENVELOPES_PER_VOTER_MAX = 256
 """Statements of one voter kept at one height; a further one is dropped."""
+_ORDER_SIZE = 4
+"""Bytes of the number that orders the record of one height."""
 
 
 class Ballot:
@@ -37,17 +40,23 @@ class Ballot:
         self._guard = guard
         self._topic = topic
         self._prefix = prefix
-        self._kept: dict[bytes, bytes] = {}
+        self._kept: dict[Hash32, bytes] = {}
+        """Hash of an envelope -> its key in the record; keys are in the order of arrival."""
+        self._next = 0
         self._count: dict[bytes, int] = {}
 
-    def restore(self, envelopes: Iterable[bytes], now: int) -> list[Effect]:
-        """Take back what this height's record holds, before anything new is said."""
-        effects = self._carry_out(self.consensus.start(now))
-        for envelope in envelopes:
-            statement = decode_statement(envelope_body(envelope))
-            self._remember(envelope, statement)
-            effects += self._hear(envelope, statement, now)
-        return effects
+    def restore(self, records: Iterable[tuple[bytes, bytes]], now: int) -> list[Effect]:
+        """Take back this height's record, (key, envelope) in the order of keys, before anything new is said.
+
+        Of a voter that contradicts itself the first statement counts: in another order the proof of
+        our own lock might not come together again, and we would hold to a value that we cannot show.
+        """
+        envelopes: list[bytes] = []
+        for key, envelope in records:
+            self._next = int.from_bytes(key[len(self._prefix) :], "big")
+            self._remember(envelope, decode_statement(envelope_body(envelope)))
+            envelopes.append(envelope)
+        return self._carry_out(self.consensus.start(now, envelopes=envelopes))
 
     def offer(self, value: bytes, now: int) -> list[Effect]:
         """Something to propose arrived, or changed."""
@@ -71,18 +80,19 @@ class Ballot:
 
     def forget(self) -> list[Effect]:
         """Drop the record of this height; it is decided."""
-        return [Persist(key, None) for key in self._kept]
+        return [Persist(key, None) for key in self._kept.values()]
 
     def _remember(self, envelope: bytes, statement: Statement) -> Persist | None:
         """Keep the envelope once, within the limit of its signer."""
-        key = self._prefix + sha3_256(envelope)
-        if key in self._kept:
+        name = sha3_256(envelope)
+        if name in self._kept:
             return None
         count = self._count.get(statement.signer, 0)
         if count >= ENVELOPES_PER_VOTER_MAX:
             raise StaleMessage(f"{count} statements of one voter at one height are enough")
         self._count[statement.signer] = count + 1
-        self._kept[key] = envelope
+        key = self._kept[name] = self._prefix + self._next.to_bytes(_ORDER_SIZE, "big")
+        self._next += 1
         return Persist(key, envelope)
 
     def _hear(self, envelope: bytes, statement: Statement, now: int) -> list[Effect]:

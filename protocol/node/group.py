@@ -139,8 +139,7 @@ class GroupMachine:
     def restore(self, now: int) -> list[Effect]:
         """Take back what was said and heard about the block that is not decided yet."""
         prefix = ballot_prefix(self.state.electorate_name, self.state.height + 1)
-        envelopes = [value for _, value in self._records.iterate(prefix)]
-        return self._ballot.restore(envelopes, now) + self._settle(now)
+        return self._ballot.restore(self._records.iterate(prefix), now) + self._settle(now)
 
     def moved(self) -> None:
         """The chain, or what could be decided, moved."""

@@ -76,7 +76,7 @@ class Lister:
     def restore(self, now: int) -> list[Effect]:
         """Take back what was said and heard about the list that is not decided yet."""
         prefix = ballot_prefix(LIST_ELECTORATE, self.state.period)
-        return self._ballot.restore([value for _, value in self._records.iterate(prefix)], now)
+        return self._ballot.restore(self._records.iterate(prefix), now)
 
     def moved(self) -> None:
         """The chain or the data chain moved: what could not be computed may be computed now."""
