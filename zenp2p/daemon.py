@@ -125,9 +125,17 @@ class Daemon:
     """A running daemon: the parts, and the tasks between them."""
 
     def __init__(
-        self, opened: Opened, node: Node, guard: VoteGuard, network: Network, nursery: trio.Nursery
+        self,
+        opened: Opened,
+        node: Node,
+        guard: VoteGuard,
+        network: Network,
+        nursery: trio.Nursery,
+        *,
+        with_chain: bool,
     ) -> None:
         self.opened = opened
+        self._with_chain = with_chain
         self.node = node
         self.network = network
         self.driver = Driver(node, guard, opened.store, opened.vote_file, network, nursery, self._announce)
@@ -159,7 +167,7 @@ class Daemon:
         )
         node = make_node(opened.genesis, opened.signer, opened.chain.index, opened.store, guard)
         async with open_network(opened.seed, listen, nursery) as network, trio.open_nursery() as tasks:
-            daemon = cls(opened, node, guard, network, tasks)
+            daemon = cls(opened, node, guard, network, tasks, with_chain=with_chain)
             for text in settings.peers:
                 key, ip, port = parse_peer(text)
                 network.learn(key, Endpoint(ip, port))
@@ -185,7 +193,8 @@ class Daemon:
             mine = []
             for item in batch:
                 if item.data[:1] == bytes((CHAIN,)) and not item.topic:
-                    await self.opened.chain.take(item.peer, item.data)
+                    if self._with_chain:
+                        await self.opened.chain.take(item.peer, item.data)
                 else:
                     mine.append(item)
             if mine:

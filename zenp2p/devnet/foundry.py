@@ -109,13 +109,18 @@ def standard_posts() -> tuple[Post, ...]:
     )
 
 
-def found_network(folder: Path, posts: Sequence[Post], start_delay: int) -> FoundedNetwork:
-    """Make a network below a new `folder`; its chain begins `start_delay` seconds from now."""
+def found_network(
+    folder: Path, posts: Sequence[Post], start_delay: int, first_challenge: int = FIRST_CHALLENGE_HEIGHT
+) -> FoundedNetwork:
+    """Make a network below a new `folder`.
+
+    Its chain begins `start_delay` seconds from now, its first challenge at height `first_challenge`.
+    """
     folder.mkdir(parents=True, mode=0o700)
     ports = free_ports([post.ip for post in posts])
     keys = [_Keys(new_secret(), WalletKey(new_secret()), WalletKey(new_secret()), port) for port in ports]
     treasury_secrets = [new_secret() for _ in range(TREASURY_KEYS)]
-    genesis = _genesis(posts, keys, treasury_secrets, int(time.time()) + start_delay)
+    genesis = _genesis(posts, keys, treasury_secrets, int(time.time()) + start_delay, first_challenge)
     genesis_file = folder / "genesis"
     write_durably(genesis_file, encode_genesis(genesis), overwrite=False)
     paymasters = _write_paymasters(folder / "paymasters", treasury_secrets)
@@ -138,7 +143,11 @@ def free_ports(addresses: Sequence[str]) -> list[int]:
 
 
 def _genesis(
-    posts: Sequence[Post], keys: Sequence[_Keys], treasury_secrets: Sequence[bytes], start_time: int
+    posts: Sequence[Post],
+    keys: Sequence[_Keys],
+    treasury_secrets: Sequence[bytes],
+    start_time: int,
+    first_challenge: int,
 ) -> Genesis:
     rules = chain_rules.DEVNET
     public_keys = tuple(secp256k1_public_key(secret) for secret in treasury_secrets)
@@ -163,7 +172,7 @@ def _genesis(
         start=start,
         treasury=Treasury(required=TREASURY_REQUIRED, public_keys=public_keys),
         baton=Baton(txid=genesis_block(rules, start).transactions[0].txid, index=0),
-        first_challenge_height=FIRST_CHALLENGE_HEIGHT,
+        first_challenge_height=first_challenge,
         carried=CARRIED,
         members=tuple(sorted(members, key=lambda member: member.operator_key)),
     )

@@ -66,6 +66,14 @@ class Processes:
         """Return what each running process has used, by node."""
         return {name: _usage(process.pid) for name, process in self._running.items()}
 
+    def pid(self, name: str) -> int:
+        """Return the id of a running process."""
+        return self._running[name].pid
+
+    def send(self, name: str, number: int) -> None:
+        """Send one process a signal that does not end it."""
+        self._running[name].send_signal(number)
+
     def stop(self, name: str, number: int = signal.SIGTERM) -> int:
         """Stop one process and return its exit code."""
         process = self._running.pop(name)
