@@ -302,3 +302,41 @@ def test_a_baton_unknown_to_the_list_of_coins_is_never_added_twice() -> None:
     assert ledger.baton() in ledger.unspent()
     assert len({spent.previous for spent in transaction.inputs}) == len(transaction.inputs) == 1
     assert OutPoint(ledger.genesis.baton.txid, 0) == transaction.inputs[0].previous
+
+
+def narrow(size_max: int) -> TreasuryLedger:
+    """Return a ledger on a chain whose transactions have at most so many bytes."""
+    chain = replace_fields(DEVNET.genesis.chain, transaction_size_max=size_max)
+    return TreasuryLedger(replace_fields(DEVNET.genesis, chain=chain))
+
+
+def test_outputs_that_leave_no_room_for_an_input_are_told() -> None:
+    (chunk,) = split_chunks(DEVNET)
+    size = signed_size(build(TreasuryLedger(DEVNET.genesis), chunk), DEVNET.genesis)
+    # The count of inputs is allowed for with the three bytes that more than 252 take.
+    assert signed_size(build(narrow(size + 2), chunk), DEVNET.genesis) == size
+    with pytest.raises(RequestError, match="6 outputs leave no room for an input"):
+        build(narrow(size + 1), chunk)
+
+
+def gathered(*amounts: int, fee_rate: int = 1_000) -> Transaction:
+    ledger = TreasuryLedger(DEVNET.genesis)
+    for amount in amounts:
+        ledger.fund(amount)
+    return build_gathering(
+        ledger.genesis, ledger.trail().baton, ledger.unspent(), tip_height=500, fee_rate=fee_rate
+    )
+
+
+def test_a_gathering_leaves_an_output_that_is_just_relayed() -> None:
+    paid = fee_of(gathered(COIN, COIN), DEVNET.genesis, 1_000)
+    assert gathered(CHANGE_MIN, paid).outputs[0].amount == CHANGE_MIN
+    with pytest.raises(RequestError, match="would leave only 0.00009999"):
+        gathered(CHANGE_MIN, paid - 1)
+
+
+def test_a_coin_must_hold_more_than_spending_it_costs() -> None:
+    two, three = gathered(COIN, COIN), gathered(COIN, COIN, COIN)
+    cost = signed_size(three, DEVNET.genesis) - signed_size(two, DEVNET.genesis)
+    assert len(gathered(COIN, COIN, cost + 1).inputs) == 3
+    assert len(gathered(COIN, COIN, cost).inputs) == 2
