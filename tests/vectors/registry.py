@@ -18,6 +18,7 @@ MODULES = (
     "tests.vectors.diversity_cases",
     "tests.vectors.verdict_cases",
     "tests.vectors.group_cases",
+    "tests.vectors.embedded_chain_cases",
 )
 
 _generators: dict[tuple[str, str], Generator] = {}
