@@ -46,6 +46,8 @@ class OpenChallenge:
         self._network = network
         self._response_key = self._key(RESPONSE)
         self._fast: set[bytes] = set()
+        self._written: set[bytes] = set()
+        """Operators of whom a response is in the record: only those get a receipt."""
         self._named: dict[OperatorKey, tuple[Hash32, ...]] = {}
         self._fetched: dict[Hash32, bytes] = {}
 
@@ -54,10 +56,17 @@ class OpenChallenge:
     def keep_response(self, envelope: bytes, height: int, peer: bytes) -> Persist | None:
         """Take a response; None when one as good is held. Raises `ProtocolError`."""
         response = self.builder.record_response(envelope, height, peer)
-        if response is None:
+        if response is not None:
+            return self._write(response.operator_key, height, peer, envelope)
+        held = self.builder.held(peer)
+        if held is None or peer in self._written:
             return None
-        key = self._response_key + response.operator_key
-        return Persist(key, height.to_bytes(_HEIGHT_SIZE, "big") + peer + envelope, durable=True)
+        return self._write(peer, held.height, peer, held.envelope)  # it had a flaw when it came first
+
+    def _write(self, operator_key: bytes, height: int, peer: bytes, envelope: bytes) -> Persist:
+        self._written.add(operator_key)
+        value = height.to_bytes(_HEIGHT_SIZE, "big") + peer + envelope
+        return Persist(self._response_key + operator_key, value, durable=True)
 
     def keep_sighting(self, operator_key: bytes, ip: bytes, fast: bool) -> Persist:
         """Take the outcome of a dial-back."""
@@ -125,7 +134,9 @@ class OpenChallenge:
 
     def restore(self, records: Records) -> None:
         """Take back what the record holds."""
-        for _, value in records.iterate(self._key(RESPONSE)):
+        prefix = self._key(RESPONSE)
+        for key, value in records.iterate(prefix):
+            self._written.add(key[len(prefix) :])
             height = int.from_bytes(value[:_HEIGHT_SIZE], "big")
             peer, envelope = value[_HEIGHT_SIZE : _HEIGHT_SIZE + _KEY_SIZE], value[_HEIGHT_SIZE + _KEY_SIZE :]
             with suppress(ProtocolError):  # a flawed one was kept as such, and is again

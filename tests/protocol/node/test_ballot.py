@@ -51,7 +51,7 @@ class Desk:
                 self.votes.append((effect.slot, effect.content_hash))
             if isinstance(effect, Persist) and effect.value is None:
                 self.store.pop(effect.key)
-            elif isinstance(effect, Persist):
+            elif isinstance(effect, Persist) and effect.value is not None:
                 assert effect.key not in self.store
                 self.store[effect.key] = effect.value
 
