@@ -100,12 +100,16 @@ def encode_genesis(genesis: Genesis) -> bytes:
     return encode(genesis)
 
 
+class BadGenesis(RequestError):
+    """What our user named is no genesis file."""
+
+
 def decode_genesis(data: bytes) -> Genesis:
-    """Return the genesis that a file holds; raises `RequestError` (the file is our user's)."""
+    """Return the genesis that a file holds; raises `BadGenesis`."""
     try:
         return decode(data, Genesis, GENESIS_SIZE_MAX)
     except MalformedMessage as error:
-        raise RequestError(f"not a genesis file: {error}") from None
+        raise BadGenesis(f"not a genesis file: {error}") from None
 
 
 def network_id(genesis: Genesis) -> NetworkId:

@@ -20,7 +20,7 @@ import trio
 from protocol.chain.address import decode_address
 from protocol.crypto import Signer
 from protocol.errors import ProtocolError
-from protocol.genesis import Genesis, decode_genesis
+from protocol.genesis import BadGenesis, Genesis, decode_genesis
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.effects import Announce
 from protocol.node.machine import Node
@@ -266,6 +266,8 @@ class Daemon:
 def _read_genesis(path: Path) -> Genesis:
     try:
         return decode_genesis(path.read_bytes())
+    except BadGenesis as error:
+        raise BadGenesis(f"{path}: {error}") from None
     except OSError as error:
         raise MissingFile(f"there is no genesis file at {path}: {error.strerror}") from None
 
