@@ -65,8 +65,9 @@ class Consensus(Rounds):
     def start(self, now_ms: int, value: bytes | None = None, envelopes: Iterable[bytes] = ()) -> list[Action]:
         """Begin, with a value to propose if there is one; without, sleep until something happens.
 
-        After a crash `envelopes` are this height's persisted statements, own and others', in
-        any order, their signatures checked before they were persisted.
+        After a crash `envelopes` are this height's persisted statements, own and others', in the order
+        in which they came (of a voter that contradicts itself the first counts), their
+        signatures checked before they were persisted.
         """
         self._now, self._candidate = now_ms, value
         statements = [(envelope, decode_statement(envelope[SIGNATURE_SIZE:])) for envelope in envelopes]
@@ -140,6 +141,10 @@ class Consensus(Rounds):
     def needs_attention(self) -> int | None:
         """The millisecond at which `tick` has something to do, or None."""
         return None if self.decided or not self._awake else self._pace.next_deadline()
+
+    def keeps(self, round_: int) -> bool:
+        """Whether what was heard in a round still matters; what was persisted of others may be dropped."""
+        return self._log.keeps(round_)
 
     def wants(self, statement: Statement) -> bool:
         """Whether it is worth checking a statement's signature; cheap, and looks at its fields only."""

@@ -22,7 +22,6 @@ from protocol.group.vote import (
     Signed,
     Slot,
     proposal_content,
-    value_hash,
     vote_body,
     vote_content,
 )
@@ -52,7 +51,7 @@ class Rounds:
         self.round, self.step = 0, Phase.PROPOSE
         self.decided = False
         self.spoken = Spoken()
-        self.valid_round, self.valid_value = NEVER, b""
+        self.valid_round, self.valid_hash, self.valid_value = NEVER, NIL, b""
         self._proof: tuple[Signed, ...] = ()
         self._candidate: bytes | None = None
         self._validate = validate
@@ -200,7 +199,7 @@ class Rounds:
                 continue
             value = self._value(final)
             if value is not None and self._is_valid(final, value):
-                self.valid_round, self.valid_value = round_, value
+                self.valid_round, self.valid_hash, self.valid_value = round_, final, value
                 self._proof = log.prevotes.signatures(final)
                 return True
         return False
@@ -209,7 +208,7 @@ class Rounds:
         """Lines 37 to 41: FINAL prevoted a value in this round, and it is still time to precommit it."""
         if self.step is not Phase.PREVOTE or self.valid_round != self.round:
             return False
-        return self._vote(Phase.PRECOMMIT, value_hash(self.valid_value))
+        return self._vote(Phase.PRECOMMIT, self.valid_hash)
 
     def _precommit_nil(self) -> bool:
         """Line 44: FINAL prevoted nothing."""
@@ -236,7 +235,7 @@ class Rounds:
         """
         if self._shown or self.valid_round != self.round or not self._pace.has_fired(Timer.SHOW):
             return False
-        log, block_hash = self._log.at(self.round), value_hash(self.valid_value)
+        log, block_hash = self._log.at(self.round), self.valid_hash
         votes = [envelope for voter, envelope in log.prevotes.envelopes(block_hash) if voter != self.me]
         if len(votes) > SHOWN_VOTES_MAX:
             return False
@@ -247,7 +246,7 @@ class Rounds:
 
     def _value(self, block_hash: bytes) -> bytes | None:
         """Return the value with this hash if this node has it."""
-        if self.valid_round != NEVER and value_hash(self.valid_value) == block_hash:
+        if self.valid_round != NEVER and self.valid_hash == block_hash:
             return self.valid_value
         return self._log.value(block_hash)
 

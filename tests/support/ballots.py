@@ -9,6 +9,7 @@ delivered, dropped or doubled. Dishonest voters have keys and no rules.
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from protocol.codec import encode
 from protocol.crypto import Signer, envelope_body
@@ -44,6 +45,12 @@ SIGNERS = tuple(Signer(bytes([number + 1]) * 32) for number in range(12))
 """The keys of the voters, in the order of their numbers (not sorted)."""
 
 Certified = tuple[bytes, Certificate]
+
+
+@lru_cache(maxsize=1 << 16)
+def read(envelope: bytes) -> Statement:
+    """Return the statement in an envelope, its signature checked (once for all who hear it)."""
+    return check_signed(envelope, NETWORK)
 
 
 @dataclass
@@ -116,7 +123,7 @@ class Replica:
             return effects
         self._carry(self.consensus.start(now, value), effects)
         for envelope in list(self.disk.envelopes):
-            self._take(check_signed(envelope, NETWORK), envelope, now, effects)
+            self._take(read(envelope), envelope, now, effects)
         return effects
 
     def hear(self, message: bytes | Certified, now: int) -> Effects:
@@ -131,7 +138,7 @@ class Replica:
             effects.decision = message
             check_decision(message, self.electorate)
             return effects
-        statement = check_signed(message, NETWORK)
+        statement = read(message)
         if self.consensus.wants(statement):
             effects.envelopes.append(message)
             self._take(statement, message, now, effects)
@@ -235,7 +242,7 @@ class BallotNetwork:
         """(number of the replica it goes to, message)"""
         self.signed: dict[bytes, Statement] = {}
         """Every statement that anybody ever signed and let out, by envelope."""
-        self.values: dict[bytes, bytes] = {}
+        self._supporters: dict[tuple[Phase, int, bytes], set[bytes]] = {}
         self.decisions: list[tuple[int, Certified]] = []
 
     def _replica(self, number: int, voter: int) -> Replica:
@@ -275,10 +282,11 @@ class BallotNetwork:
     def send(self, message: bytes | Certified, recipients: Iterable[int]) -> None:
         """Put a message under way."""
         if isinstance(message, bytes) and message not in self.signed:
-            statement = check_signed(message, NETWORK)
+            statement = read(message)
             self.signed[message] = statement
-            if isinstance(statement, Proposal):
-                self.values[value_hash(statement.value)] = statement.value
+            if isinstance(statement, Vote):
+                place = (statement.phase, statement.round, statement.block_hash)
+                self._supporters.setdefault(place, set()).add(statement.voter)
         self.pool += [(number, message) for number in recipients]
 
     def deliver(self, index: int, killed_at: int | None = None) -> None:
@@ -367,11 +375,14 @@ class BallotNetwork:
 
     def supporters(self, phase: Phase, round_: int, block_hash: bytes) -> set[bytes]:
         """Return who ever voted so."""
+        return self._supporters.get((phase, round_, block_hash), set())
+
+    def certified(self) -> set[bytes]:
+        """Return the values for which a certificate could be made of all that was ever let out."""
         return {
-            statement.voter
-            for statement in self.signed.values()
-            if isinstance(statement, Vote)
-            and (statement.phase, statement.round, statement.block_hash) == (phase, round_, block_hash)
+            block_hash
+            for (phase, _, block_hash), voters in self._supporters.items()
+            if phase is Phase.PRECOMMIT and block_hash and self.electorate.is_final(voters)
         }
 
 

@@ -192,13 +192,7 @@ class ConsensusFaults(RuleBasedStateMachine):
     @invariant()
     def invariant_one_certificate_at_a_height(self) -> None:
         """Of all precommits ever let out, those of at most one value make a certificate."""
-        certified = set()
-        for statement in list(self.network.signed.values()):
-            if isinstance(statement, Vote) and statement.phase is Phase.PRECOMMIT and statement.block_hash:
-                voters = self.network.supporters(Phase.PRECOMMIT, statement.round, statement.block_hash)
-                if self.network.electorate.is_final(voters):
-                    certified.add(statement.block_hash)
-        assert len(certified) <= 1
+        assert len(self.network.certified()) <= 1
 
     @invariant()
     def invariant_one_vote_per_slot(self) -> None:

@@ -4,6 +4,8 @@ from dataclasses import replace as replace_field
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from protocol.codec import replace
 from protocol.errors import InvalidBlock, NotYetKnown, StaleMessage
@@ -12,8 +14,11 @@ from protocol.group.data_block import VerdictPayload, block_hash, decode_block, 
 from protocol.group.data_chain import DataChain, holders_after
 from protocol.tracking.challenge import challenge_draw
 from protocol.tracking.diversity import ip_slot
+from protocol.tracking.observation import check_observation
+from protocol.tracking.response import response_hash
+from protocol.tracking.testimony import referenced_responses
 from protocol.tracking.verdict import Reason, Verdict
-from protocol.units import OperatorKey
+from protocol.units import Hash32, OperatorKey
 from tests.support.group_world import SEQ, Group, changed, repacked
 from tests.support.operators import operator
 
@@ -201,3 +206,34 @@ def test_the_holder_of_a_slot_is_who_was_valid_there_last() -> None:
     held = holders_after(held, (verdict(2, b"c"),))
     assert dict(held) == {b"a": one, b"c": two}, "nobody holds two"
     assert dict(holders_after(held, (verdict(2, b"a"),))) == {b"a": two}
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_whatever_was_seen_the_block_maker_makes_a_block_that_passes_or_waits(data: st.DataObject) -> None:
+    group = Group(count=5)
+    envelopes = list(group.responses().values())
+    some = st.sets(st.sampled_from(envelopes))
+    judges = data.draw(st.sets(st.sampled_from(group.founders), min_size=3))
+    seen = [
+        group.observation(judge, sorted(data.draw(some)), reached=data.draw(st.booleans()))
+        for judge in sorted(judges, key=lambda judge: judge.key)
+    ]
+    pairs = data.draw(st.sets(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=6))
+    founders = group.founders
+    receipts = [group.receipt(founders[a], founders[b], envelopes[b]) for a, b in sorted(pairs)]
+    shown = {response_hash(envelope): envelope for envelope in data.draw(some | st.just(set(envelopes)))}
+    try:
+        body = build_verdict(group.state, group.chain, SEQ, seen, shown, receipts)
+    except NotYetKnown:
+        usable = [o for o in seen if all(d in shown for d in named_in(o, group.network))]
+        assert not group.state.electorate.is_final(check_observation(o, group.network).judge for o in usable)
+        return
+    group.advance(body)
+    assert SEQ in group.state.judged and set(verdicts_of(body)) == {one.key for one in group.founders}
+    valid = {key for key, reason in verdicts_of(body).items() if reason is Reason.VALID}
+    assert set(group.state.holders.values()) == valid
+
+
+def named_in(envelope: bytes, network: bytes) -> tuple[Hash32, ...]:
+    return referenced_responses([check_observation(envelope, network)])
