@@ -40,6 +40,7 @@ from zenp2p.data_directory import DataDirectory, MissingFile
 from zenp2p.driver import PROBE_PROTOCOL, Driver
 from zenp2p.identity import load_operator, read_secret
 from zenp2p.lock import DirectoryLock
+from zenp2p.logs import quiet_libraries
 from zenp2p.network.host import open_network
 from zenp2p.ports import Endpoint, Network
 from zenp2p.store import LevelStore
@@ -94,6 +95,7 @@ def run_daemon(config: Config, make_node: MakeNode = Node, *, with_chain: bool =
 
     `make_node` builds the node machine; without a chain nothing is exchanged or mined.
     """
+    quiet_libraries()
     with ExitStack() as stack:
         opened = open_all(config, stack)
         # What is imported stays: collections need not walk it, least of all the last one, which would

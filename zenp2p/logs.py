@@ -76,8 +76,19 @@ def configure_logging(level: str, path: Path | None = None) -> None:
     root.addHandler(handler)
     root.setLevel(level.upper())
     logging.raiseExceptions = False
+    quiet_libraries()
+
+
+def quiet_libraries() -> None:
+    """Let libraries speak through our log only, and only of what is wrong.
+
+    libp2p takes itself out of the log when it is imported, so this is said again after that.
+    """
     for name in CHATTY:
-        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def _field(value: object) -> object:
