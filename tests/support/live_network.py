@@ -17,7 +17,7 @@ from typing import Any
 from zenp2p.api.client import AccessDenied, DaemonUnreachable, RpcClient
 from zenp2p.api.errors import NotReady
 from zenp2p.devnet.foundry import FoundedNode, Post, found_network
-from zenp2p.devnet.processes import Processes
+from zenp2p.devnet.processes import Processes, Usage
 from zenp2p.vote_file import VoteFile
 
 START_SECONDS = 60
@@ -37,7 +37,7 @@ class LiveNetwork:
     def __init__(
         self, folder: Path, posts: Sequence[Post], *, start_delay: int = 0, first_challenge: int = 8
     ) -> None:
-        self.founded = found_network(folder, posts, start_delay, first_challenge)
+        self.founded = found_network(folder / "network", posts, start_delay, first_challenge)
         self.nodes: dict[str, FoundedNode] = {node.post.name: node for node in self.founded.nodes}
         self.names = tuple(self.nodes)
         self.up: set[str] = set()
@@ -84,6 +84,10 @@ class LiveNetwork:
     def pid(self, name: str) -> int:
         """Return the process id of a node's daemon."""
         return self._processes.pid(name)
+
+    def usage(self) -> dict[str, Usage]:
+        """Return what each running daemon has used so far."""
+        return self._processes.usage()
 
     # Questions.
 
