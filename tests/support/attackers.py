@@ -37,9 +37,9 @@ from zenp2p.ports import TransportError
 
 TOPIC = "topic"
 HASTY = Limits(
-    handshake_seconds=0.6,
-    negotiate_seconds=0.4,
-    request_seconds=0.4,
+    handshake_seconds=0.5,
+    negotiate_seconds=0.3,
+    request_seconds=0.3,
     write_seconds=1.0,
     ping_every=0.4,
     silence_seconds=1.2,

@@ -36,6 +36,8 @@ class Connection(INetConn):
         """Set when everybody has been told that the connection is over."""
         self.serving = trio.Semaphore(session.limits.requests_per_peer_max)
         """One place for each request of the peer that is being read and answered."""
+        self.asking = trio.Semaphore(session.limits.requests_to_peer_max)
+        """One place for each request of ours that the peer is to answer."""
         self.direct: Stream | None = None
         """Our stream of direct messages to the peer, opened with the first one."""
         self.direct_lock = trio.Lock()

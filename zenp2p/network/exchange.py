@@ -22,6 +22,7 @@ from zenp2p.network.connection import Connection
 from zenp2p.network.frames import frame, read_frame
 from zenp2p.network.limits import Limits
 from zenp2p.network.negotiate import propose
+from zenp2p.network.stream import Stream
 from zenp2p.ports import Received, RequestHandler, TransportError
 
 log = logging.getLogger(__name__)
@@ -63,18 +64,24 @@ class Exchange:
     async def ask(self, connection: Connection, name: str, data: bytes) -> bytes:
         """Return the reply to a request; raises `TransportError`. The caller sets the deadline."""
         request = frame(data, self._limits.message_size_max)
-        stream = await connection.new_stream()
-        try:
-            await propose(stream, protocol_id(name))
-            await stream.write(request)
-            await stream.close_write()
-            reply = await read_frame(stream, self._limits.message_size_max)
-            await stream.close()
-            return reply
-        except (IOException, MalformedMessage) as error:
-            raise TransportError(f"no reply to {name}: {error or type(error).__name__}") from error
-        finally:
-            stream.release()
+        protocol = protocol_id(name)
+        async with connection.asking:
+            try:
+                stream = await connection.new_stream()
+                try:
+                    await propose(stream, protocol)
+                    return await self._converse(stream, request)
+                finally:
+                    stream.release()
+            except (IOException, MalformedMessage) as error:
+                raise TransportError(f"no reply to {name}: {error or type(error).__name__}") from error
+
+    async def _converse(self, stream: Stream, request: bytes) -> bytes:
+        await stream.write(request)
+        await stream.close_write()
+        reply = await read_frame(stream, self._limits.message_size_max)
+        await stream.close()
+        return reply
 
     async def tell(self, connection: Connection, data: bytes) -> None:
         """Queue a one-way message; raises `TransportError`."""

@@ -6,6 +6,7 @@ gossip stream a peer and direction; when it breaks, the connection ends and both
 start clean. Whom to forward to is left to `router`, what the messages mean to the daemon.
 """
 
+import itertools
 import logging
 import time
 from collections import Counter, OrderedDict
@@ -32,6 +33,9 @@ from zenp2p.network.upstream import PatchedPubsub
 from zenp2p.ports import Received
 
 log = logging.getLogger(__name__)
+
+IN_ONE_GO = 8
+"""Packets, or messages of a packet, that are taken before other tasks get a turn."""
 
 Deliver = Callable[[Received], None]
 Accept = Callable[[Received], Awaitable[bool]]
@@ -99,7 +103,7 @@ class Gossip(PatchedPubsub):
 
     def new_queue(self) -> PacketQueue:
         """Return the queue of packets to a new peer."""
-        return PacketQueue(self.limits)
+        return PacketQueue(self.limits, self._counters)
 
     def get_hello_packet(self) -> RPC:
         """Return the topics that we are in, and nothing about ourselves."""
@@ -142,24 +146,28 @@ class Gossip(PatchedPubsub):
         limits = self.limits
         reader = PacketReader(stream, limits.message_size_max + PACKET_OVERHEAD, limits.request_seconds)
         rate, budget, last = limits.gossip_rate_max, limits.gossip_rate_max, trio.current_time()
-        while True:
+        for turn in itertools.count():
             packet = await reader.next()
             rpc = RPC.FromString(packet)
             now = trio.current_time()
-            cost = len(rpc.publish) + len(rpc.subscriptions) + len(packet) / 1024
+            cost = 1 + len(rpc.publish) + len(rpc.subscriptions) + len(packet) / 1024
             budget = min(rate, budget + (now - last) * rate) - cost
             last = now
             await self._take(connection, rpc)
             if budget < 0:
                 await trio.sleep(-budget / rate)
+            elif turn % IN_ONE_GO == 0:
+                await trio.lowlevel.checkpoint()
 
     async def _take(self, connection: Connection, rpc: RPC) -> None:
         peer = connection.muxed_conn.peer_id
         for subscription in rpc.subscriptions[: 2 * self.limits.topics_max]:
             if len(subscription.topicid) <= TOPIC_SIZE_MAX:
                 await self._take_subscription(peer, subscription)
-        for message in rpc.publish:
+        for turn, message in enumerate(rpc.publish, 1):
             await self._take_message(connection, message)
+            if turn % IN_ONE_GO == 0:
+                await trio.lowlevel.checkpoint()
         if rpc.HasField("control"):
             restrain(rpc.control, self.subscribed_topics_send, self.limits)
             await self.router.handle_rpc(rpc, peer)
@@ -223,7 +231,6 @@ class Gossip(PatchedPubsub):
             self._counters["errors_contained"] += 1
             log.warning("contained an error while sending gossip", exc_info=True)
         finally:
-            self._counters["gossip_dropped_outbound"] += queue.dropped
             if self.peers.get(peer_id) is stream:
                 self._handle_dead_peer(peer_id)
             await stream.muxed_conn.close()

@@ -224,6 +224,9 @@ async def open_network(
     given, says of each gossip message whether it is delivered and handed on.
     Raises `TransportError` when the port is taken or the address not ours.
     """
+    libp2p_log = logging.getLogger("libp2p")
+    if libp2p_log.level == logging.NOTSET:
+        libp2p_log.setLevel(logging.CRITICAL)  # it writes lines for what any peer does; we count that
     sockets = await listen_on(listen)
     network = LibP2PNetwork(seed, sockets, limits or Limits(), accept)
     try:

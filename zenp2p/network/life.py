@@ -61,7 +61,7 @@ class Life:
     """The parts of one host."""
 
     def __init__(self, lasting: Lasting, nursery: trio.Nursery) -> None:
-        """Build the parts; dialled connections live in `nursery`."""
+        """Build the parts; connections live in `nursery`."""
         self.lasting = lasting
         limits, counters = lasting.limits, lasting.counters
         self.switch = Switch(lasting.keys, limits, counters, lasting.table)
@@ -73,7 +73,7 @@ class Life:
         ip = lasting.endpoint.ip
         source = None if ip in UNSPECIFIED else ip
         self.dialer = Dialer(self.switch, lasting.upgrader, lasting.table, limits, source, nursery)
-        self.listener = Listener(self.switch, lasting.upgrader, lasting.exchange, limits, counters)
+        self.listener = Listener(self.switch, lasting.upgrader, lasting.exchange, limits, counters, nursery)
         self.has_work = trio.Event()
         self.host.set_stream_handler(DIRECT, self._serve_direct)
         for name in lasting.exchange.handlers:
@@ -134,6 +134,6 @@ async def live(
                 await stopping.wait()
             finally:
                 ended()
-            await life.switch.close()
             parts.cancel_scope.cancel()
+        await life.switch.close()
         nursery.cancel_scope.cancel()

@@ -45,10 +45,12 @@ class Limits:
     """Streams that a peer may have open towards us; further ones are reset."""
     requests_per_peer_max: int = 8
     """Requests of one peer that are read and answered at once; further ones wait."""
+    requests_to_peer_max: int = 32
+    """Our requests to one peer under way at once; further ones wait for their turn."""
     unread_max: int = 4 << 20
     """Bytes of one connection that came in and were not read; then the connection ends."""
     refused_streams_max: int = 512
-    """Resets after which a peer that goes on opening streams loses its connection."""
+    """Such resets between two pings, after which a peer loses its connection."""
     gossip_rate_max: float = 1000.0
     """Gossip messages plus KiB a second of one peer; what comes faster is read later."""
     gossip_ids_max: int = 5000

@@ -25,7 +25,7 @@ from zenp2p.ports import TransportError
 
 log = logging.getLogger(__name__)
 
-ACCEPT_PAUSE = 0.1
+ACCEPT_PAUSE = 1.0
 """Seconds to wait when the system has no socket left for us."""
 
 
@@ -33,28 +33,34 @@ class Listener:
     """Accepts sockets for one host."""
 
     def __init__(
-        self, switch: Switch, upgrader: Upgrader, exchange: Exchange, limits: Limits, counters: Counter[str]
+        self,
+        switch: Switch,
+        upgrader: Upgrader,
+        exchange: Exchange,
+        limits: Limits,
+        counters: Counter[str],
+        nursery: trio.Nursery,
     ) -> None:
-        """Hand connections to `switch` and probes to `exchange`."""
+        """Hand connections to `switch` and probes to `exchange`; both live in `nursery`."""
         self._switch = switch
         self._upgrader = upgrader
         self._exchange = exchange
         self._limits = limits
         self._counters = counters
+        self._nursery = nursery
         self._me = operator_key(switch.get_peer_id())
         self.admission = Admission(limits)
 
     async def accept(self, sockets: trio.SocketListener) -> None:
         """Accept for ever."""
-        async with trio.open_nursery() as nursery:
-            while True:
-                try:
-                    stream = await sockets.accept()
-                except OSError as error:
-                    log.warning("cannot accept a connection: %s", error)
-                    await trio.sleep(ACCEPT_PAUSE)
-                    continue
-                nursery.start_soon(self._welcome, stream)
+        while True:
+            try:
+                stream = await sockets.accept()
+            except OSError as error:
+                log.warning("cannot accept a connection: %s", error)
+                await trio.sleep(ACCEPT_PAUSE)
+            else:
+                self._nursery.start_soon(self._welcome, stream)
 
     async def _welcome(self, stream: trio.SocketStream) -> None:
         try:

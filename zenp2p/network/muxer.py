@@ -264,7 +264,8 @@ class Muxer(IMuxedConn):
         self._send(WINDOW_UPDATE, RST, number, 0)
 
     def ping(self) -> None:
-        """Ask for a sign of life; any byte received moves `last_heard`."""
+        """Ask for a sign of life; any byte received moves `last_heard`. Refused streams count anew."""
+        self._refused = 0
         self._send(PING, SYN, 0, 0)
 
     def forget(self, number: int) -> None:

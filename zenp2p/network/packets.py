@@ -6,7 +6,7 @@ libp2p's router sees it: the router keeps state for any topic that anybody names
 any back-off time, and dials whom a peer recommends. Pure but for the reads.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Container
 from typing import Any
 
@@ -84,15 +84,15 @@ class PacketQueue(RpcQueue):
     Encoding happens once a message, not once a peer, and what has gathered goes out in one write.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        """Start empty."""
+    def __init__(self, limits: Limits, counters: Counter[str]) -> None:
+        """Start empty; `counters` counts what there was no room for."""
         super().__init__(max_message_size=limits.message_size_max + PACKET_OVERHEAD)
         self._limits = limits
         self._packets: deque[bytes] = deque()
         self._urgent: deque[bytes] = deque()
         self._bytes = 0
         self._ready = trio.Event()
-        self.dropped = 0
+        self._counters = counters
         self.greeted: set[str] = set()
         """Topics of which the peer was sent the recent messages."""
 
@@ -111,7 +111,7 @@ class PacketQueue(RpcQueue):
             or len(self) >= limits.packets_pending_max
             or self._bytes + len(packet) > limits.packet_bytes_pending_max
         ):
-            self.dropped += 1
+            self._counters["gossip_unsent"] += 1
             return False
         (self._urgent if priority else self._packets).append(packet)
         self._bytes += len(packet)

@@ -4,7 +4,8 @@ Answers for: one connection an operator at a time, its whole life in one guarded
 the handlers of its streams included. It stands where libp2p's Swarm stands and is one
 by type, without using its sockets: Swarm keeps an inbound place and a task for ever
 for each connection that ever was, cannot dial from a given address, and ends the host
-when a handler raises. Sockets are left to `listener` and `dialer`, protocols to `host`.
+when a handler raises. Sockets are left to `listener` and `dialer`, protocols to
+`contained_host`.
 """
 
 import logging
@@ -117,6 +118,8 @@ class Switch(Swarm):
         except Exception:
             self._contained("stream handler", connection)
             connection.abort()
+        finally:
+            stream.release()
 
     def _contained(self, what: str, connection: Connection) -> None:
         self.counters["errors_contained"] += 1

@@ -10,6 +10,7 @@ connect is left to `admission`, who it is to `upgrade`.
 import errno
 import ipaddress
 import socket
+import sys
 
 import trio
 from libp2p.abc import IRawConnection
@@ -21,6 +22,8 @@ from zenp2p.ports import Endpoint, TransportError
 
 READ_SIZE = 1 << 16
 BACKLOG = 256
+BIND_ADDRESS_NO_PORT = 24
+"""Linux's IP_BIND_ADDRESS_NO_PORT: the source port is chosen at connect, so that an address has enough."""
 
 
 def host_text(ip: bytes) -> str:
@@ -116,9 +119,9 @@ async def dial(target: Endpoint, source: bytes | None) -> TcpConnection:
     """
     sock = _new_socket(target.ip)
     try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if source is not None and len(source) == len(target.ip):
-            sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+            if sys.platform == "linux":
+                sock.setsockopt(socket.IPPROTO_IP, BIND_ADDRESS_NO_PORT, 1)
             await sock.bind((host_text(source), 0))
         await sock.connect((host_text(target.ip), target.port))
         return TcpConnection(trio.SocketStream(sock), initiator=True)
@@ -128,10 +131,6 @@ async def dial(target: Endpoint, source: bytes | None) -> TcpConnection:
     except BaseException:
         sock.close()
         raise
-
-
-IP_BIND_ADDRESS_NO_PORT = getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24)
-"""Linux: choose the source port at connect, so that one address can have many connections."""
 
 
 async def listen(endpoint: Endpoint) -> trio.SocketListener:

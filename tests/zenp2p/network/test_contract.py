@@ -151,6 +151,22 @@ async def test_a_broken_rule_costs_the_peer_its_connection_and_nobody_else(opene
         assert await one.request(three.operator_key, "strict", b"fine", 5) == b"good"  # dialled again
 
 
+async def test_a_dropped_peer_loses_its_connection_and_nobody_else_does(opener: Opener) -> None:
+    async with opener(3) as (one, two, three):
+        for network in (one, two, three):
+            network.serve("echo", echo)
+        for network, other in ((one, two), (two, one)):
+            network.forget(other.operator_key)
+        await two.drop(one.operator_key)
+        await two.drop(OperatorKey(bytes(32)))  # a stranger
+        await until(lambda: len(one.peers()) == len(two.peers()) == 1)
+        with pytest.raises(TransportError):
+            await one.request(two.operator_key, "echo", b"", 5)
+        assert await three.request(two.operator_key, "echo", b"not me", 5)
+        introduce([one, two])
+        assert await one.request(two.operator_key, "echo", b"again", 5)
+
+
 async def test_a_direct_message_arrives_with_its_sender_and_no_topic(opener: Opener) -> None:
     async with opener(2) as (one, two):
         await one.send(two.operator_key, b"first")

@@ -1,5 +1,7 @@
 """Gossip packets: read through one buffer, queued within bounds, cut down."""
 
+from collections import Counter
+
 import pytest
 import trio
 import trio.testing
@@ -90,19 +92,20 @@ def test_an_encoded_packet_has_no_record_of_our_addresses() -> None:
 
 
 async def test_the_queue_is_bounded_in_number_and_bytes_and_sends_urgent_packets_first() -> None:
-    queue = PacketQueue(Limits(packets_pending_max=3, packet_bytes_pending_max=10))
+    counters: Counter[str] = Counter()
+    queue = PacketQueue(Limits(packets_pending_max=3, packet_bytes_pending_max=10), counters)
     assert queue.push_encoded(b"aaa") and queue.push_encoded(b"bbb") and queue.push_encoded(b"c", True)
     assert not queue.push_encoded(b"d")
     assert await queue.take() == b"caaabbb" and len(queue) == 0
     assert queue.push_encoded(b"12345678") and not queue.push_encoded(b"123")
-    assert queue.dropped == 2
+    assert counters == {"gossip_unsent": 2}
     queue.close()
     assert await queue.take() == b"12345678" and await queue.take() == b""
     assert not queue.push_encoded(b"late")
 
 
 async def test_a_closed_queue_wakes_its_sender() -> None:
-    queue = PacketQueue(Limits())
+    queue = PacketQueue(Limits(), Counter())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(queue.take)
         await trio.testing.wait_all_tasks_blocked()
