@@ -9,6 +9,7 @@ what a decision means is left to the machines that open ballots. Spec: `spec/nod
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from protocol.crypto import Signer, envelope_body, sha3_256, verify_envelope
 from protocol.errors import StaleMessage
@@ -19,12 +20,21 @@ from protocol.group.vote import EquivocationProof, Statement, Vote, decode_state
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.effects import Announce, Effect, Persist, Publish, RecordVote
 from protocol.node.messages import pack_signed
-from protocol.units import Hash32
+from protocol.units import Hash32, OperatorKey
 
 ENVELOPES_PER_VOTER_MAX = 256
-"""Statements of one voter kept at one height; a further one is dropped."""
+"""Statements of one voter kept at one time; a further one is dropped. The rounds that matter need a third."""
 _ORDER_SIZE = 4
 """Bytes of the number that orders the record of one height."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Where an envelope stands in the record, and whose it is."""
+
+    key: bytes
+    signer: OperatorKey
+    round: int
 
 
 class Ballot:
@@ -40,9 +50,10 @@ class Ballot:
         self._guard = guard
         self._topic = topic
         self._prefix = prefix
-        self._kept: dict[Hash32, bytes] = {}
-        """Hash of an envelope -> its key in the record; keys are in the order of arrival."""
+        self._kept: dict[Hash32, _Kept] = {}
+        """By the hash of the envelope; keys in the record are in the order of arrival."""
         self._next = 0
+        self._pruned_at = 0
         self._count: dict[bytes, int] = {}
 
     def restore(self, records: Iterable[tuple[bytes, bytes]], now: int) -> list[Effect]:
@@ -72,7 +83,7 @@ class Ballot:
 
     def tick(self, now: int) -> list[Effect]:
         """Let timeouts pass and repeat what others may have missed."""
-        return [] if self.decided else self._carry_out(self.consensus.tick(now))
+        return [] if self.decided else self._carry_out(self.consensus.tick(now)) + self._prune()
 
     def revalidate(self, now: int) -> list[Effect]:
         """The chain or the pool moved: a value that could not be judged may be judged now."""
@@ -80,7 +91,18 @@ class Ballot:
 
     def forget(self) -> list[Effect]:
         """Drop the record of this height; it is decided."""
-        return [Persist(key, None) for key in self._kept.values()]
+        return [Persist(kept.key, None) for kept in self._kept.values()]
+
+    def _prune(self) -> list[Effect]:
+        """Drop the record of rounds that no longer matter: a height may go on for days."""
+        if self.consensus.round == self._pruned_at:
+            return []
+        self._pruned_at = self.consensus.round
+        gone = {name: kept for name, kept in self._kept.items() if not self.consensus.keeps(kept.round)}
+        for name, kept in gone.items():
+            del self._kept[name]
+            self._count[kept.signer] -= 1
+        return [Persist(kept.key, None) for kept in gone.values()]
 
     def _remember(self, envelope: bytes, statement: Statement) -> Persist | None:
         """Keep the envelope once, within the limit of its signer."""
@@ -91,7 +113,8 @@ class Ballot:
         if count >= ENVELOPES_PER_VOTER_MAX:
             raise StaleMessage(f"{count} statements of one voter at one height are enough")
         self._count[statement.signer] = count + 1
-        key = self._kept[name] = self._prefix + self._next.to_bytes(_ORDER_SIZE, "big")
+        key = self._prefix + self._next.to_bytes(_ORDER_SIZE, "big")
+        self._kept[name] = _Kept(key, statement.signer, statement.round)
         self._next += 1
         return Persist(key, envelope)
 

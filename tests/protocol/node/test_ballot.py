@@ -126,3 +126,22 @@ def test_the_record_is_kept_once_and_dropped_whole() -> None:
     assert own and all(isinstance(vote, Vote) and vote.voter == desk.signer.operator_key for vote in own)
     desk.write(desk.ballot.forget())
     assert not desk.store
+
+
+def test_a_height_that_goes_on_for_hundreds_of_rounds_stays_small_and_goes_on() -> None:
+    """Nobody has anything to propose, so every round ends with nothing."""
+    desk, proposer, other, third = roles()
+    now = 0
+    for round_ in range(300):
+        for phase in (Phase.PREVOTE, Phase.PRECOMMIT):
+            for signer in (proposer, other, third):
+                slot = Slot(NETWORK, NAME, HEIGHT, round_, phase)
+                desk.hear(signer.sign(vote_body(slot, NIL, signer.operator_key)), now)
+            now += 4_000
+            desk.write(desk.ballot.tick(now))
+    assert desk.ballot.consensus.round >= 299
+    assert len(desk.store) < 4 * 3 * 20
+    rounds = {decode_statement(envelope[SIGNATURE_SIZE:]).round for envelope in desk.store.values()}
+    assert rounds and min(rounds) > 290
+    desk.start()
+    assert desk.ballot.consensus.round >= 299
