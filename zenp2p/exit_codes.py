@@ -51,6 +51,7 @@ CODE_BY_ERROR = {
     "zenp2p.data_directory.MissingFile": ExitCode.NO_INPUT,
     "zenp2p.identity.BadKeyFile": ExitCode.BAD_DATA,
     "zenp2p.key_backup.BadBackup": ExitCode.BAD_DATA,
+    "zenp2p.genesis_description.BadDescription": ExitCode.BAD_DATA,
     "zenp2p.api.client.DaemonUnreachable": ExitCode.UNAVAILABLE,
     "zenp2p.api.server.CannotListen": ExitCode.UNAVAILABLE,
     "zenp2p.api.client.AccessDenied": ExitCode.PERMISSION,

@@ -57,8 +57,12 @@ _TOP = frozenset(
 _START = frozenset({"time", "bits", "minimum_spacing", "treasury_share", "allocations"})
 
 
+class BadDescription(RequestError):
+    """A description that no genesis file can be made of."""
+
+
 def read_genesis(path: Path) -> Genesis:
-    """Return the genesis in a file; raises `MissingFile`, `RequestError`."""
+    """Return the genesis in a file; raises `MissingFile`, `BadGenesis`."""
     return decode_genesis(_read(path))
 
 
@@ -84,18 +88,18 @@ def describe_genesis(genesis: Genesis) -> dict[str, object]:
 def genesis_from_file(path: Path) -> Genesis:
     """Return the genesis that a description file describes.
 
-    Raises `MissingFile`, and `RequestError` naming what is wrong in it.
+    Raises `MissingFile`, and `BadDescription` naming what is wrong in it.
     """
     try:
         described = tomllib.loads(_read(path).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError(f"{path} is no TOML file: {error}") from None
+        raise BadDescription(f"{path} is no TOML file: {error}") from None
     try:
         genesis = _genesis(described)
     except KeyError as error:
-        raise RequestError(f"{path}: {error.args[0]} is missing") from None
-    except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise RequestError(f"{path}: {error}") from None
+        raise BadDescription(f"{path}: {error.args[0]} is missing") from None
+    except (RequestError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise BadDescription(f"{path}: {error}") from None
     # The typed decoder checks every type and bound, and says where.
     checked = _checked(genesis, path)
     _check_members(checked)
@@ -109,7 +113,7 @@ def _checked(genesis: Genesis, path: Path) -> Genesis:
     except RequestError as error:
         names = Genesis.__struct_fields__
         said = re.sub(r"\$\[([0-9]+)\]", lambda place: names[int(place[1]) - 1], str(error))
-        raise RequestError(f"{path}: {said}") from None
+        raise BadDescription(f"{path}: {said}") from None
 
 
 def finished_genesis(genesis: Genesis) -> bytes:
@@ -186,7 +190,7 @@ def _member(described: Mapping[str, Any]) -> GenesisMember:
 
 
 def _check_members(genesis: Genesis) -> None:
-    """Raise `RequestError` for a registration that was not made by its member under the founding id."""
+    """Raise `BadDescription` for a registration that was not made by its member under the founding id."""
     founding = NetworkId(founding_id(genesis))
     for member in genesis.members:
         if not member.registration:
@@ -195,9 +199,9 @@ def _check_members(genesis: Genesis) -> None:
         try:
             made = check_registration(member.registration, founding, genesis.chain, genesis.parameters)
         except ProtocolError as error:
-            raise RequestError(f"member {name}: its registration is not valid here: {error}") from None
+            raise BadDescription(f"member {name}: its registration is not valid here: {error}") from None
         if made.operator_key != member.operator_key:
-            raise RequestError(f"member {name}: its registration is another operator's")
+            raise BadDescription(f"member {name}: its registration is another operator's")
 
 
 def _read(path: Path) -> bytes:

@@ -126,6 +126,7 @@ def test_registration_that_the_network_would_refuse_is_not_written(
     for arguments, said in (
         ((*wish, *key), "would refuse"),
         ((*wish, "--signature", "x"), "not a signature"),
+        ((*wish, "--signature", encode_signature(sign_message("x", bytes(31) + b"\1", "x"))), "would refuse"),
         ((*wish, "--ip", "224.0.0.1", *key), ""),
         ((*wish, "--ip", "nowhere", *key), "cannot be registered"),
         ((*wish, "--fqdn", "UPPER", "--tls-port", 1, *key), "cannot be registered"),
@@ -156,6 +157,7 @@ def test_registration_that_the_network_would_refuse_is_not_written(
         ("[treasury]", "[tresury]", "unknown entry 'tresury'"),
         ("time = 1700000000", "time = 2000-01-01", ""),
         ("allocations = [[", "allocations = [5, [", ""),
+        ('allocations = [["', 'allocations = [["x', "network.toml: "),
         ("[start]", "[start", "is no TOML file"),
     ],
 )
@@ -166,7 +168,7 @@ def test_wrong_description_is_refused_in_one_line(
     assert old in text
     (tmp_path / "network.toml").write_text(text.replace(old, new))
     ended = run("genesis", "new", tmp_path / "network.toml")
-    assert ended.code == 64 and said in ended.err and ended.err.count("\n") == 1
+    assert ended.code == 65 and said in ended.err and ended.err.count("\n") == 1
 
 
 def test_registration_of_another_network_is_refused(
@@ -176,12 +178,12 @@ def test_registration_of_another_network_is_refused(
     text = (tmp_path / "network.toml").read_text()
     (tmp_path / "network.toml").write_text(text.replace("carried = 7", "carried = 8"))
     ended = run("genesis", "new", tmp_path / "network.toml")
-    assert ended.code == 64 and "its registration is not valid here" in ended.err
+    assert ended.code == 65 and "its registration is not valid here" in ended.err
 
 
 def test_what_is_no_genesis_file(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"\x00" * 100)
-    assert run("genesis", "show", tmp_path / "file").code == 64
+    assert run("genesis", "show", tmp_path / "file").code == 65
     assert run("genesis", "show", tmp_path / "none").code == 66
     assert run("genesis", "new", tmp_path / "none").code == 66
 
@@ -196,7 +198,7 @@ def test_init_keeps_what_is_there(run: Run, tmp_path: Path, founder: dict[str, s
     other = tmp_path / "other"
     other.write_bytes((tmp_path / "genesis").read_bytes().replace(b"test", b"tset", 1))
     assert run("zenp2pd", "init", "--genesis", other, *place).code == 73
-    assert run("zenp2pd", "init", "--genesis", tmp_path / "network.toml", *place).code == 64
+    assert run("zenp2pd", "init", "--genesis", tmp_path / "network.toml", *place).code == 65
     assert _json(run, "zenp2pd", "init", "--set", "rpc.port=0", *place)["made"] == ["configuration"]
     assert run("zenp2pd", "init", "--set", "rpc.port=1", *place).code == 73
 

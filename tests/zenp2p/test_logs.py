@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from zenp2p import logs
@@ -35,6 +35,7 @@ def _line(message: str, *arguments: object, **extra: object) -> str:
     return JsonLines().format(record)
 
 
+@example("\x7f\x00\n", "\x9b\u202e\u2028\x7f", b"\x1b")
 @given(st.text(), st.text(), st.binary())
 def test_no_text_breaks_a_line_or_reaches_a_terminal(message: str, text: str, data: bytes) -> None:
     line = _line("%s", message, text=text, data=data)

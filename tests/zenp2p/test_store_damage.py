@@ -12,6 +12,7 @@ import pytest
 
 from zenp2p.ports import StoreError
 from zenp2p.store import LevelStore
+from zenp2p.store_head import RING_SIZE
 
 ROOT = Path(__file__).resolve().parents[2]
 ACKNOWLEDGED = 120
@@ -161,7 +162,25 @@ def test_flipped_table_is_noticed_when_it_is_read(killed: Path, tmp_path: Path) 
     with pytest.raises(StoreError, match="damaged"):
         for number in range(ACKNOWLEDGED):
             store.get(b"a" + number.to_bytes(4, "big"))
+    with pytest.raises(StoreError, match="damaged"):
+        for prefix in (b"a", b"b"):
+            list(store.iterate(prefix))
     store.close()
+
+
+def test_flip_that_lies_behind_the_ring_of_links_is_refused_by_the_logs_own_checksums(tmp_path: Path) -> None:
+    store = LevelStore(tmp_path / "db")
+    for number in range(RING_SIZE + 1_000):
+        store.write([(number.to_bytes(4, "big"), b"")], sync=False)
+    shutil.copytree(tmp_path / "db", tmp_path / "flipped", ignore=shutil.ignore_patterns("LOCK"))
+    shutil.copy(tmp_path / "db.head", tmp_path / "flipped.head")
+    store.close()
+    [log] = (tmp_path / "flipped").glob("*.log")
+    data = bytearray(log.read_bytes())
+    data[5_000] ^= 1
+    log.write_bytes(data)
+    with pytest.raises(StoreError, match="damaged"):
+        LevelStore(tmp_path / "flipped")
 
 
 WRITER = """
