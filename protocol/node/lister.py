@@ -25,10 +25,10 @@ from protocol.payout.list_header import list_hash
 from protocol.payout.payout_list import (
     ListSource,
     ListState,
-    PayoutList,
     check_list,
     first_state,
     propose_list,
+    recompute_list,
 )
 
 LIST_ROUND_FACTOR = 2
@@ -144,13 +144,10 @@ class Lister:
     def _is_valid(self, value: bytes) -> bool:
         """Whether our own blocks and chain give this very list."""
         try:
-            self._check(value)
+            check_list(value, self._genesis, self.state, self._source, self._chain)
         except (NotYetKnown, InvalidBlock, MalformedMessage, WrongNetwork):
             return False
         return True
-
-    def _check(self, value: bytes) -> PayoutList:
-        return check_list(value, self._genesis, self.state, self._source, self._chain)
 
     def _offer(self, now: int) -> list[Effect]:
         """Propose the list as far as we hold it, when its time has come."""
@@ -178,7 +175,7 @@ class Lister:
         announced, and this node signs no further list until somebody has looked.
         """
         try:
-            ours = self._check(value)
+            ours = recompute_list(value, self._genesis, self.state, self._source, self._chain)
         except NotYetKnown:
             return []  # blocks are missing: the file is asked for again when they are here
         except InvalidBlock as error:

@@ -26,6 +26,12 @@ class PeriodParams(Params, frozen=True):
     period: int
 
 
+class HeightParams(Params, frozen=True):
+    """A height of the active chain."""
+
+    height: int
+
+
 class OutputParams(Params, frozen=True):
     """One output of a transaction."""
 
@@ -65,6 +71,7 @@ class PayoutMethods:
         methods.add("payout.show", PeriodParams, self.show, "One payout list with its entries.")
         methods.add("payout.export", PeriodParams, self.export, "One list file, in hex.")
         methods.add("chain.tip", NoParams, self.tip, "Height and hash of the chain's last block.")
+        methods.add("chain.block_hash", HeightParams, self.block_hash, "The hash of the block at a height.")
         methods.add("chain.output", OutputParams, self.output, "An output, and what spent it.")
         methods.add("chain.unspent", AddressParams, self.unspent, "The unspent outputs of an address.")
         methods.add("chain.transaction", TransactionParams, self.transaction, "A mined transaction.")
@@ -107,6 +114,13 @@ class PayoutMethods:
         """The active chain's end."""
         height, block_hash = self._index.tip()
         return {"height": height, "hash": display(block_hash)}
+
+    async def block_hash(self, params: HeightParams) -> object:
+        """The active chain's block at one height."""
+        found = self._index.block_hash(params.height)
+        if found is None:
+            raise NotFound(f"no block at height {params.height}")
+        return {"height": params.height, "hash": display(found)}
 
     async def output(self, params: OutputParams) -> object:
         """One output of a mined transaction."""
