@@ -8,6 +8,7 @@ Spec: `spec/data_chain.md`, `spec/node.md`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from protocol.chain.view import ChainView
@@ -80,7 +81,7 @@ class GroupMachine:
         self._proofs: dict[bytes, EquivocationProof] = {}
         self._decided: list[DataBlock] = []
         self._offered: bytes | None = None
-        self._moved = True
+        self._moved = self._unjudged = True
         self.contradicted = False
         self._began_at = chain.tip()[0]
         self._load()
@@ -142,8 +143,8 @@ class GroupMachine:
         return self._ballot.restore(self._records.iterate(prefix), now) + self._settle(now)
 
     def moved(self) -> None:
-        """The chain, or what could be decided, moved."""
-        self._moved = True
+        """The chain, or what could be decided, moved: there may be more to propose, and to accept."""
+        self._moved = self._unjudged = True
 
     def receive(self, envelope: bytes, statement: Statement, now: int) -> list[Effect]:
         """Take a statement about the next block; its signature is checked if it is wanted."""
@@ -151,7 +152,10 @@ class GroupMachine:
 
     def tick(self, now: int) -> list[Effect]:
         """Judge again what could not be judged before, let timeouts pass."""
-        effects = self._ballot.revalidate(now) if self._moved else []
+        effects: list[Effect] = []
+        if self._unjudged:
+            self._unjudged = False
+            effects += self._take_up(now) + self._ballot.revalidate(now)
         return effects + self._ballot.tick(now) + self._settle(now)
 
     def accuse(self, proof: EquivocationProof) -> list[Effect]:
@@ -190,13 +194,28 @@ class GroupMachine:
     # Inside.
 
     def _load(self) -> None:
-        """Take up after the last certified block, checking every one again."""
-        for _, data in self._records.iterate(BLOCK):
-            certified = decode_certified(data)
-            self._advance(certified, self.state.apply(certified, self._chain))
+        """Take up after the last certified block, checking every one again.
+
+        A node that stopped while its chain was reorganised may hold blocks that its chain is
+        too short for; `_take_up` goes on with them when it has grown.
+        """
+        with suppress(NotYetKnown):
+            for _, data in self._records.iterate(BLOCK):
+                certified = decode_certified(data)
+                self._advance(certified, self.state.apply(certified, self._chain))
         for key, data in self._records.iterate(PROOF):
             self._proofs[key] = decode(data, EquivocationProof)
         self._decided.clear()
+
+    def _take_up(self, now: int) -> list[Effect]:
+        """Apply what the record holds above our head, as far as the chain reaches."""
+        effects: list[Effect] = []
+        for data in iter(lambda: self._records.get(block_key(self.state.height + 1)), None):
+            height = self.state.height
+            effects += self._apply(decode_certified(data), now)
+            if self.state.height == height:
+                break
+        return effects
 
     def _open(self) -> Ballot:
         """Begin the ballot on the next block."""

@@ -1,0 +1,70 @@
+"""A group's data chain at one node whose chain moves under it."""
+
+from protocol.crypto import SIGNATURE_SIZE
+from protocol.group.vote import Phase, Proposal, Vote, decode_statement, value_hash
+from protocol.group.vote_guard import VoteGuard
+from protocol.node.effects import Effect, Incoming, Publish
+from protocol.node.machine import Node
+from protocol.node.messages import SIGNED, pack_signed
+from tests.support.chain_view import MemoryChain
+from tests.support.founding import founded_by
+from tests.support.node_cluster import Cluster
+from tests.support.operators import Operator, operator
+from zenp2p.store import MemoryStore
+
+FOUNDERS = tuple(operator(number) for number in range(4))
+NEWCOMER = operator(4)
+
+
+def ballots(effects: list[Effect]) -> list[tuple[bytes, Vote | Proposal]]:
+    """Return the votes and proposals that are published."""
+    found: list[tuple[bytes, Vote | Proposal]] = []
+    for effect in effects:
+        if isinstance(effect, Publish) and effect.data[0] == SIGNED and b"group:" in effect.data:
+            found.append((effect.data, decode_statement(effect.data[1 + SIGNATURE_SIZE :])))
+    return found
+
+
+def node_on(chain: MemoryChain, one: Operator) -> Node:
+    node = Node(founded_by(FOUNDERS), one.signer, chain, MemoryStore(), VoteGuard())
+    node.start(0)
+    return node
+
+
+def test_a_proposal_that_came_too_early_is_voted_for_when_the_chain_has_grown() -> None:
+    ahead = MemoryChain()
+    ahead.mine_to(5)
+    behind = ahead.copy()
+    ahead.mine()
+    nodes = [node_on(ahead, one) for one in FOUNDERS]
+    entry = pack_signed(NEWCOMER.envelope(network=nodes[0].network))
+    (data, proposal) = next(
+        ballot for node in nodes for ballot in ballots(node.submit(entry)) if isinstance(ballot[1], Proposal)
+    )
+    assert isinstance(proposal, Proposal)
+    voter = next(one for one in FOUNDERS if one.key != proposal.proposer)
+    late = node_on(behind, voter)
+    assert not ballots(late.receive([Incoming(proposal.signer, b"", "", data)]))
+    behind.mine()
+    assert behind.tip() == ahead.tip()
+    effects = late.connect(*behind.tip()) + late.tick(1)
+    votes = [said for _, said in ballots(effects) if isinstance(said, Vote)]
+    assert [(vote.phase, vote.block_hash) for vote in votes] == [(Phase.PREVOTE, value_hash(proposal.value))]
+
+
+def test_a_node_that_stops_while_its_chain_is_reorganised_starts_again_and_goes_on() -> None:
+    cluster = Cluster(FOUNDERS)
+    cluster.mine_to(16)
+    before = cluster[FOUNDERS[0]].node.group.state
+    assert before.height > 1
+    tip = cluster.chain.tip()[0]
+    cluster.chain.disconnect(tip - before.stamp_height)
+    restarted = cluster.restart(FOUNDERS[0])
+    assert restarted.node.group.state.height < before.height
+    while cluster.chain.tip()[0] < tip:
+        cluster.chain.mine()
+    for height in range(before.stamp_height + 1, tip + 1):
+        cluster.carry(restarted, restarted.node.connect(height, cluster.chain.block_hash(height) or b""))
+    cluster.cut = {one.key for one in FOUNDERS[1:]}
+    cluster.carry(restarted, restarted.node.tick(cluster.now + 1))
+    assert restarted.node.group.state == before
