@@ -111,17 +111,21 @@ def _table(launcher: "Launcher") -> "Table":
 
     progress = launcher.progress
     judged = "none yet" if progress.challenge is None else str(progress.challenge)
-    table = Table(title=f"{progress.stage} · last judged challenge: {judged}", title_justify="left")
-    for name in ("node", "address", "RPC", "height", "peers", "data blocks", "registered", "verdict"):
-        table.add_column(name)
+    table = Table(
+        title=f"{progress.stage}; last judged challenge: {judged}",
+        caption=f"transactions: {', '.join(progress.txids)}" if progress.txids else None,
+        title_justify="left",
+        caption_justify="left",
+    )
+    for name in ("node", "address", "RPC port", "height", "peers", "registered", "verdict"):
+        table.add_column(name, no_wrap=True)
     for line in progress.lines:
         table.add_row(
             line.name,
             line.ip,
-            line.rpc,
+            line.rpc.rpartition(":")[2],
             "" if line.height is None else str(line.height),
             str(line.peers),
-            str(line.data_height),
             "yes" if line.registered else "no",
             line.verdict,
         )

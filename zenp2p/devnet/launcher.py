@@ -37,7 +37,6 @@ class NodeLine:
     rpc: str
     height: int | None
     peers: int
-    data_height: int
     registered: bool
     verdict: str
     """Its verdict in the newest judged challenge."""
@@ -150,7 +149,7 @@ class Launcher:
             status = self.client(node).call("node.status")
             rpc = node.directory.rpc_address.read_text().strip()
         except (DaemonUnreachable, AccessDenied, RpcError, OSError):
-            return NodeLine(post.name, post.role, post.ip, "", None, 0, 0, False, verdict)
+            return NodeLine(post.name, post.role, post.ip, "", None, 0, False, verdict)
         return NodeLine(
             post.name,
             post.role,
@@ -158,7 +157,6 @@ class Launcher:
             rpc,
             status["height"],
             status["peers"],
-            status["data_height"],
             status["registered"],
             verdict,
         )
