@@ -167,7 +167,11 @@ class DataChain:
         return self._checked[hashed][0]
 
     def apply(self, certified: CertifiedBlock, chain: ChainView) -> "DataChain":
-        """Return the state after a certified block; raises as `check_block`, or `InvalidCertificate`."""
+        """Return the state after a certified block.
+
+        Raises `InvalidCertificate`, `NotYetKnown`, or `InvalidBlock` when our own state and chain
+        contradict what the voters certified.
+        """
         hashed = block_hash(certified.block)
         check_certifies(
             certified.certificate,
@@ -177,7 +181,10 @@ class DataChain:
             height=self.height + 1,
             block_hash=hashed,
         )
-        self.check_block(certified.block, chain)
+        try:
+            self.check_block(certified.block, chain)
+        except StaleMessage as error:
+            raise InvalidBlock(f"certified, though {error}") from None
         block, payload = self._checked[hashed]
         return _after(self, block, payload, hashed)
 

@@ -197,6 +197,15 @@ def test_a_quorum_cannot_make_an_invalid_block_valid() -> None:
         group.state.apply(group.certified(body), group.chain)
 
 
+def test_a_certified_block_that_changes_nothing_contradicts_us() -> None:
+    group = Group()
+    body = register_block(group)
+    group.advance(body)
+    again = changed(body, height=2, previous=group.state.head)
+    with pytest.raises(InvalidBlock, match="certified, though"):
+        group.state.apply(group.certified(again), group.chain)
+
+
 def test_a_state_never_changes() -> None:
     group = Group()
     before, summary = group.state, repr(group.state)
