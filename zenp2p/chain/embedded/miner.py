@@ -9,7 +9,7 @@ the block on is left to `sync`. Spec: `spec/embedded_chain.md`.
 import hashlib
 from dataclasses import replace
 
-from protocol.chain.block import Block, BlockHeader, encode_header, merkle_root
+from protocol.chain.block import Block, BlockHeader, block_hash, encode_header, merkle_root
 from protocol.units import Hash32
 from zenp2p.chain.embedded.chain import EmbeddedChain
 from zenp2p.chain.embedded.coinbase import build_coinbase
@@ -34,17 +34,23 @@ class Miner:
         self._template: Block | None = None
         self._nonce = 0
         self._extra_nonce = 0
+        self._last_mined: Hash32 | None = None
 
     def due(self, silence: int = 0) -> int:
-        """Return the Unix seconds from which `mine` tries anything on the present tip."""
-        return self._chain.tip_record.header.time + max(self._chain.definition.start.minimum_spacing, silence)
+        """Return the Unix seconds from which `mine` tries anything on the present tip.
+
+        On a block of our own we go on at once: whoever has taken over mines until another's block
+        is the tip.
+        """
+        tip, spacing = self._chain.tip_record, self._chain.definition.start.minimum_spacing
+        return tip.header.time + (spacing if tip.block_hash == self._last_mined else max(spacing, silence))
 
     def mine(self, now: int, attempts: int, silence: int = 0) -> bytes | None:
         """Try `attempts` nonces and return a raw block when one of them fits.
 
         `now` is Unix seconds. Nothing is tried before the minimum spacing has passed, nor before
-        the tip is `silence` seconds old: a second miner that waits longer takes over from a
-        silent first one.
+        another's tip is `silence` seconds old: a second miner that waits longer takes over from a
+        silent first one, and gives way when that one is back.
         """
         if now < self.due(silence):
             return None
@@ -52,7 +58,9 @@ class Miner:
         found = search(template.header, self._chain.definition.target, self._nonce, attempts)
         if found is not None:
             self._template = None
-            return replace(template, header=replace(template.header, nonce=found)).raw
+            header = replace(template.header, nonce=found)
+            self._last_mined = block_hash(header)
+            return replace(template, header=header).raw
         self._nonce += attempts
         if self._nonce >= NONCES:
             self._template, self._extra_nonce = None, self._extra_nonce + 1

@@ -50,6 +50,24 @@ def test_a_second_miner_takes_over_after_silence() -> None:
     assert miner.mine(made.START + 5, 1_000, silence=5) is not None
 
 
+def test_who_has_taken_over_goes_on_until_another_mines() -> None:
+    standby, _, chain = mining()
+    first = Miner(chain, Mempool(chain), made.address_of("carol"))
+
+    def add(raw: bytes | None, now: int) -> None:
+        assert raw is not None
+        chain.add_block(raw, now)
+
+    assert standby.due(silence=5) == made.START + 5
+    add(standby.mine(made.START + 5, 1_000, silence=5), made.START + 5)
+    assert standby.due(silence=5) == made.START + 6
+    add(standby.mine(made.START + 6, 1_000, silence=5), made.START + 6)
+    add(first.mine(made.START + 7, 1_000), made.START + 7)
+    assert standby.due(silence=5) == made.START + 12
+    assert standby.mine(made.START + 11, 1_000, silence=5) is None
+    assert standby.mine(made.START + 12, 1_000, silence=5) is not None
+
+
 def test_a_search_in_slices_finds_the_same_nonce_as_one_search() -> None:
     _, pool, chain = mining(HARD_BITS)
     template = build_template(chain, pool, BOB, made.START + 1)
