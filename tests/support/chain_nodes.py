@@ -26,7 +26,8 @@ class ChainNode:
     def __init__(self, definition: ChainDefinition, name: str) -> None:
         self.key = OperatorKey(made.secret_of(name))
         self.name = name
-        self.chain = EmbeddedChain(definition, MemoryStore())
+        self.store = MemoryStore()
+        self.chain = EmbeddedChain(definition, self.store)
         self.pool = Mempool(self.chain)
         self.sync = ChainSync(NETWORK, self.chain, self.pool)
         self.miner = Miner(self.chain, self.pool, made.address_of(name))

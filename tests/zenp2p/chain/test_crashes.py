@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from protocol.chain.block import parse_block
+from protocol.chain.block import Block, parse_block
+from protocol.errors import InvalidChainData
+from protocol.units import Hash32
 from tests.support import embedded_chain as made
 from tests.support.chain_model import active_blocks, check_chain, check_index, check_node
-from tests.support.chain_run import STEPS_MAX, live, longer_story, story, take
+from tests.support.chain_run import STEPS_MAX, live, longer_story, story
 from tests.support.faulty_store import FaultyStore, every_fault
 from zenp2p.chain.embedded.chain import EmbeddedChain
+from zenp2p.chain.embedded.records import ChainRecords
 from zenp2p.chain.follower import Follower
 from zenp2p.chain.index import ChainIndex
 from zenp2p.ports import Store, StoreError
@@ -47,10 +50,16 @@ def test_every_fault_at_every_write() -> None:
         survivor = store.survivor()
         chain = EmbeddedChain(definition, survivor)
         check_chain(chain, survivor)
+        assert chain.tip_record.work == most_work(survivor), (at, fault)
         check_index_alone(ChainIndex(survivor, definition.rules), chain)
         chain, index = live(definition, blocks, survivor)
         assert chain.tip() == expected.tip(), (at, fault)
         check_node(chain, index, survivor)
+
+
+def most_work(store: Store) -> int:
+    """Return the work of the best stored block that is not known to be invalid."""
+    return max(record.work for record in ChainRecords(store).headers() if not record.invalid)
 
 
 def void(_: object) -> None:
@@ -91,11 +100,27 @@ def test_a_write_that_fails_once_is_made_up_for_in_the_same_process() -> None:
             continue  # a chain that cannot begin is no object
         index = ChainIndex(store, definition.rules)
         follower = Follower(chain, index)
+        told = [chain.tip()[1]]
         for block in blocks:
-            failed += retried(partial(take, chain, block)) + retried(partial(exhaust, follower))
+            failed += retried(partial(follow_changes, chain, block, told))
+            failed += retried(partial(exhaust, follower))
+            assert chain.tip_record.work == most_work(store), at
+            assert told == [chain.block_hash(height) for height in range(len(told))]
+            assert told[-1] == chain.tip()[1]
         assert chain.tip() == expected.tip(), at
         check_node(chain, index, store)
     assert failed > clean.writes // 2
+
+
+def follow_changes(chain: EmbeddedChain, block: Block, told: list[Hash32]) -> None:
+    """Add a block and do to a list of hashes what the chain says that it did."""
+    try:
+        change = chain.add_block(block.raw, made.far_future())
+    except InvalidChainData:
+        return
+    for gone in change.disconnected:
+        assert told.pop() == gone
+    told.extend(change.connected)
 
 
 def exhaust(follower: Follower) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from protocol.chain.transaction import OutPoint
 from protocol.errors import InvalidChainData
-from protocol.units import COIN
+from protocol.units import COIN, Hash32
 from tests.support import embedded_chain as made
 from zenp2p.chain.embedded.chain import EmbeddedChain
 from zenp2p.chain.follower import Follower
@@ -70,6 +70,43 @@ def test_goes_on_where_it_stopped() -> None:
     again, index = followed(chain, store)
     assert [event.height for event in again.follow(ALL)] == [3, 4, 5]
     assert index.tip() == chain.tip()
+
+
+def test_a_source_that_changes_between_two_questions_is_asked_again() -> None:
+    """A block is connected only where it stands on the head, whatever the source said a moment ago."""
+    definition = made.definition()
+    branch = made.Branch(definition)
+    branch.grow(2)
+    other = branch.fork(0)
+    other.grow(3, salt=1)
+    chain = made.opened(definition)
+    made.feed(chain, branch.blocks)
+    index = ChainIndex(MemoryStore(), definition.rules)
+    source = Fickle(chain)
+    follower = Follower(source, index)
+    list(follower.follow(2))
+    made.feed(chain, other.blocks)
+    source.stale = 1  # it still names the old block at height 1, and already the new one at height 2
+    assert follower.advance() is None
+    source.stale = None
+    assert [type(event) for event in follower.follow(ALL)] == [Disconnected] + [Connected] * 3
+
+
+class Fickle:
+    """A chain that answers one height as it was before."""
+
+    def __init__(self, chain: EmbeddedChain) -> None:
+        self._chain = chain
+        self._before: dict[int, Hash32 | None] = {1: chain.block_hash(1)}
+        self.stale: int | None = None
+        self.first_height = chain.first_height
+        self.tip = chain.tip
+        self.parent = chain.parent
+        self.block = chain.block
+
+    def block_hash(self, height: int) -> Hash32 | None:
+        """Return the hash at a height, perhaps an old one."""
+        return self._before[height] if height == self.stale else self._chain.block_hash(height)
 
 
 def test_stops_at_a_height() -> None:

@@ -47,7 +47,7 @@ class Change:
 
     def __bool__(self) -> bool:
         """Whether the active chain is another one now."""
-        return bool(self.connected)
+        return bool(self.disconnected or self.connected)
 
 
 class EmbeddedChain:
@@ -62,6 +62,7 @@ class EmbeddedChain:
         self._tip = self._open()
         self._unfinished = True
         self._resume()
+        self._told = self._tip
 
     @property
     def first_height(self) -> Height:
@@ -127,19 +128,23 @@ class EmbeddedChain:
         `UnknownParent` or `EarlyBlock` when nothing can be said yet.
         """
         block = parse_block(raw, self.definition.rules)
-        if self._records.header(block_hash(block.header)) is not None:
-            return Change()
         self._resume()
+        if self._records.header(block_hash(block.header)) is None:
+            self._add_new(block, now)
+        return self._changes()
+
+    def _add_new(self, block: Block, now: int) -> None:
         record = self.check_child(block.header, now)
         check_committed(block)
         try:
             check_block(block, record.height, self.definition)
             if block.header.previous == self._tip.block_hash:
-                return self._extend(record, block)
+                self._connect(record, block, self._records.put_best(record.block_hash))
+                return
         except InvalidChainData:
             self._refused.add(record.block_hash)
             raise
-        return self._branch(record, raw)
+        self._branch(record, block.raw)
 
     def locator(self) -> tuple[Hash32, ...]:
         """Return hashes from the tip back to the first block: ten in a row, then ever sparser ones."""
@@ -201,27 +206,21 @@ class EmbeddedChain:
         valid = [record for record in self._records.headers() if not record.invalid]
         return max([self._tip, *valid], key=lambda record: record.work)
 
-    def _extend(self, record: HeaderRecord, block: Block) -> Change:
-        """Store and connect a block on top of the tip, in one batch."""
-        writes = self._records.put_best(record.block_hash)
-        self._connect(record, block, writes)
-        return Change(connected=(record.block_hash,))
-
-    def _branch(self, record: HeaderRecord, raw: bytes) -> Change:
+    def _branch(self, record: HeaderRecord, raw: bytes) -> None:
         """Store a block beside the active chain, and change over if its branch has more work."""
         writes = self._records.put_block(record, raw)
         if record.work <= self._tip.work:
             self._records.commit(writes)
-            return Change()
+            return
         self._records.commit(writes + self._records.put_best(record.block_hash))
-        return self._activate(record)
+        self._activate(record)
 
-    def _activate(self, target: HeaderRecord) -> Change:
+    def _activate(self, target: HeaderRecord) -> None:
         """Make the branch that ends in `target` active; raises `InvalidChainData` with all as it was."""
         path = self._path_from_active(target)
         before = self._tip
         self._unfinished = True
-        disconnected = self._disconnect_to(path[0].header.previous)
+        self._disconnect_to(path[0].header.previous)
         for position, record in enumerate(path):
             try:
                 self._connect_stored(record)
@@ -229,7 +228,17 @@ class EmbeddedChain:
                 self._give_up(path[position:], before)
                 raise
         self._unfinished = False
-        return Change(disconnected, tuple(record.block_hash for record in path))
+
+    def _changes(self) -> Change:
+        """Return what changed since this was asked last: also what a failing disk kept untold."""
+        disconnected: list[Hash32] = []
+        record = self._told
+        while not self.is_active(record):
+            disconnected.append(record.block_hash)
+            record = self._require(record.header.previous)
+        heights = range(record.height + 1, self._tip.height + 1)
+        self._told = self._tip
+        return Change(tuple(disconnected), tuple(self._at(height).block_hash for height in heights))
 
     def _path_from_active(self, target: HeaderRecord) -> list[HeaderRecord]:
         """Return the records after the last active block, up to `target`.
@@ -246,12 +255,9 @@ class EmbeddedChain:
             record = self._require(record.header.previous)
         return path[::-1]
 
-    def _disconnect_to(self, fork: bytes) -> tuple[Hash32, ...]:
-        gone: list[Hash32] = []
+    def _disconnect_to(self, fork: bytes) -> None:
         while self._tip.block_hash != fork:
-            gone.append(self._tip.block_hash)
             self._disconnect()
-        return tuple(gone)
 
     def _give_up(self, rest: Sequence[HeaderRecord], before: HeaderRecord) -> None:
         """Mark the rest of a branch invalid and go back to the branch that ends in `before`."""

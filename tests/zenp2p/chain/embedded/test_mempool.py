@@ -225,6 +225,13 @@ class TestSelecting:
         kept.keep(parent, child, other)
         assert [entry.txid for entry in kept.pool.select(10_000)] == [other.txid, parent.txid, child.txid]
 
+    def test_a_child_waits_for_all_its_parents(self, kept: Pool) -> None:
+        dear, cheap = kept.payment(0, 5_000), kept.payment(1, 10)
+        points = [(OutPoint(parent.txid, 0), address_script(BOB)) for parent in (dear, cheap)]
+        child = made.pay("bob", points, [(BOB, PART)])
+        kept.keep(dear, cheap, child)
+        assert [entry.txid for entry in kept.pool.select(10_000)] == [dear.txid, cheap.txid, child.txid]
+
     def test_what_does_not_fit_stays_with_its_children(self, kept: Pool) -> None:
         large, small = kept.payment(0, 9_000, outputs=30), kept.payment(1, 10)
         kept.keep(large, kept.child(large), small)

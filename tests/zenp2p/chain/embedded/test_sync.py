@@ -96,6 +96,20 @@ class TestConvergence:
         net.mine(net.nodes[0])
         assert len(net.tips()) == 1 and net.nodes[3].chain.tip()[0] == 1
 
+    def test_what_was_checked_is_handed_on_at_once(self) -> None:
+        """Along a line of nodes a block and a payment reach the last one without anybody's clock ticking."""
+        net = network(4)
+        keys = [node.key for node in net.nodes]
+        net.cut = {frozenset((one, other)) for at, one in enumerate(keys) for other in keys[at + 2 :]}
+        net.tick()
+        net.mine(net.nodes[0])
+        assert len(net.tips()) == 1
+        coin = made.allocation(net.nodes[0].chain.definition)
+        payment = made.pay("alice", [coin], [(made.address_of("bob"), 1_000 * COIN)])
+        net.carry_out(net.nodes[3], net.nodes[3].sync.submit_transaction(payment.raw))
+        net.deliver()
+        assert payment.txid in net.nodes[0].pool
+
     def test_a_newcomer_gets_the_whole_chain_by_headers(self) -> None:
         net = network(2)
         late = net.nodes[1]
