@@ -44,6 +44,10 @@ class HandlerFailed(Exception):
     """One of our own handlers raised or was too slow; the cause says more."""
 
 
+class Unsent(TransportError):
+    """The connection ended before anything was sent, so it may be tried again on another one."""
+
+
 class Exchange:
     """Both sides of requests and direct messages; it outlives any one host."""
 
@@ -66,37 +70,31 @@ class Exchange:
         request = frame(data, self._limits.message_size_max)
         protocol = protocol_id(name)
         async with connection.asking:
+            stream = await _open(connection, protocol)
             try:
-                stream = await connection.new_stream()
-                try:
-                    await propose(stream, protocol)
-                    return await self._converse(stream, request)
-                finally:
-                    stream.release()
+                await stream.write(request)
+                await stream.close_write()
+                reply = await read_frame(stream, self._limits.message_size_max)
+                await stream.close()
+                return reply
             except (IOException, MalformedMessage) as error:
                 raise TransportError(f"no reply to {name}: {error or type(error).__name__}") from error
-
-    async def _converse(self, stream: Stream, request: bytes) -> bytes:
-        await stream.write(request)
-        await stream.close_write()
-        reply = await read_frame(stream, self._limits.message_size_max)
-        await stream.close()
-        return reply
+            finally:
+                stream.release()
 
     async def tell(self, connection: Connection, data: bytes) -> None:
         """Queue a one-way message; raises `TransportError`."""
         message = frame(data, self._limits.message_size_max)
         async with connection.direct_lock:
+            if connection.direct is None:
+                connection.direct = await _open(connection, DIRECT)
             try:
-                if connection.direct is None:
-                    connection.direct = await connection.new_stream()
-                    await propose(connection.direct, DIRECT)
                 await connection.direct.write(message)
-            except IOException as error:
-                _drop_direct(connection)
-                raise TransportError(f"the peer takes no messages: {error}") from error
-            except BaseException:  # a message cut short would spoil the next one
-                _drop_direct(connection)
+            except BaseException as error:  # a message cut short would spoil the next one
+                connection.direct.abort()
+                connection.direct = None
+                if isinstance(error, IOException):
+                    raise TransportError(f"the peer takes no messages: {error}") from error
                 raise
 
     # The peer asks.
@@ -148,7 +146,17 @@ class Exchange:
         await stream.reset()
 
 
-def _drop_direct(connection: Connection) -> None:
-    if connection.direct is not None:
-        connection.direct.abort()
-        connection.direct = None
+async def _open(connection: Connection, protocol: TProtocol) -> Stream:
+    """Open a stream of a protocol; raises `Unsent` when the connection has ended, `TransportError`."""
+    try:
+        stream = await connection.new_stream()
+    except IOException as error:
+        raise Unsent(f"the connection has ended: {error}") from error
+    try:
+        await propose(stream, protocol)
+    except BaseException as error:
+        stream.abort()
+        if isinstance(error, TransportError) and connection.is_closed:
+            raise Unsent(f"the connection has ended: {error}") from error
+        raise
+    return stream

@@ -9,13 +9,15 @@ the host again when a service of it dies. One life of a host is left to `life`. 
 import logging
 import random
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from typing import TypeVar
 
 import trio
 
 from protocol.units import OperatorKey
-from zenp2p.network.exchange import Exchange, protocol_id
+from zenp2p.network.connection import Connection
+from zenp2p.network.exchange import Exchange, Unsent, protocol_id
 from zenp2p.network.gossip import Accept
 from zenp2p.network.identity import key_pair
 from zenp2p.network.inbox import Inbox
@@ -30,6 +32,8 @@ from zenp2p.ports import Endpoint, Received, RequestHandler, TransportError
 
 STOP_SECONDS = 1.5
 """For closing connections and services in order; then what is left is cancelled."""
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -93,14 +97,14 @@ class LibP2PNetwork:
         with _within(
             self._lasting.limits.handshake_seconds + self._lasting.limits.write_seconds, "took no message"
         ):
-            life = await self._alive()
-            await self._lasting.exchange.tell(await life.dialer.connect(peer), data)
+            await self._over_a_connection(peer, lambda one: self._lasting.exchange.tell(one, data))
 
     async def request(self, peer: OperatorKey, protocol: str, data: bytes, deadline: float) -> bytes:
         """Ask one peer and return its reply within `deadline` seconds; raises `TransportError`."""
         with _within(deadline, "did not reply"):
-            life = await self._alive()
-            return await self._lasting.exchange.ask(await life.dialer.connect(peer), protocol, data)
+            return await self._over_a_connection(
+                peer, lambda one: self._lasting.exchange.ask(one, protocol, data)
+            )
 
     async def probe(
         self, peer: OperatorKey, endpoint: Endpoint, protocol: str, data: bytes, deadline: float
@@ -149,6 +153,19 @@ class LibP2PNetwork:
         return [(one.key, one.remote.ip) for one in life.switch.all_connections()] if life else []
 
     # Staying alive.
+
+    async def _over_a_connection(self, peer: OperatorKey, call: Callable[[Connection], Awaitable[T]]) -> T:
+        """Call with the connection to a peer, and once more if that one ended before anything was sent.
+
+        Connections end at such moments when two nodes dial each other at once and one dial gives way.
+        """
+        for _ in range(2):
+            life = await self._alive()
+            try:
+                return await call(await life.dialer.connect(peer))
+            except Unsent as error:
+                unsent = error
+        raise unsent
 
     async def _alive(self) -> Life:
         while self._life is None:

@@ -136,7 +136,7 @@ class Switch(Swarm):
             current.abort()
             await current.gone.wait()  # everybody has forgotten it, so nobody mixes the two up
             current = self._by_key.get(key)
-        if connection.is_closed or not self._make_room(connection):
+        if not await self._make_room(connection) or connection.is_closed or key in self._by_key:
             return False
         self._by_key[key] = connection
         self.connections[peer_id(key)] = [connection]
@@ -150,14 +150,16 @@ class Switch(Swarm):
         we_are_lower = self.get_peer_id().to_bytes() < peer_id(new.key).to_bytes()
         return current.dialled == we_are_lower
 
-    def _make_room(self, new: Connection) -> bool:
-        if len(self._by_key) < self.limits.connections_max:
-            return True
-        self.counters["connections_refused"] += 1
-        strangers = [one for one in self._by_key.values() if one.key not in self._table.known]
-        if new.key not in self._table.known or not strangers:
-            return False
-        max(strangers, key=lambda one: one.since).abort()
+    async def _make_room(self, new: Connection) -> bool:
+        """Whether there is a place; a known operator takes that of the stranger who came last."""
+        while len(self._by_key) >= self.limits.connections_max:
+            self.counters["connections_refused"] += 1
+            strangers = [one for one in self._by_key.values() if one.key not in self._table.known]
+            if new.key not in self._table.known or not strangers:
+                return False
+            youngest = max(strangers, key=lambda one: one.since)
+            youngest.abort()
+            await youngest.gone.wait()
         return True
 
     async def _give_place_back(self, connection: Connection) -> None:
