@@ -267,17 +267,17 @@ class Host:
             self._fuse -= 1
 
     def _record(self, effects: Sequence[Effect]) -> None:
-        """Make durable what must be so before a message leaves: votes first, then one batch."""
-        for effect in effects:
-            if isinstance(effect, RecordVote):
-                self._burn()
-                self.disk.record_vote(effect.slot, effect.content_hash)
+        """Make durable what must be so before a message leaves: one batch, then the votes."""
         persists = [effect for effect in effects if isinstance(effect, Persist)]
         if persists:
             self._burn()
             writes = [(persist.key, persist.value) for persist in persists]
             self.disk.write(writes, sync=any(persist.durable for persist in persists))
             self._history.wrote(self.number, writes)
+        for effect in effects:
+            if isinstance(effect, RecordVote):
+                self._burn()
+                self.disk.record_vote(effect.slot, effect.content_hash)
 
     def _release(self, effects: Sequence[Effect]) -> None:
         for effect in effects:

@@ -1,7 +1,7 @@
 """The shell round the node machine: hands inputs in, carries effects out in order.
 
-Answers for the one contract that money hangs on: the vote file is fsynced, then the
-write batch, and only then does a message leave (`spec/node.md`). One input is taken
+Answers for the one contract that money hangs on: the write batch is fsynced, then the
+vote file, and only then does a message leave (`spec/node.md`). One input is taken
 at a time, so the machine never sees two at once. What the machine decides is left to
 `protocol.node`; connections to `zenp2p.network`; the chain to `zenp2p.chain`.
 """
@@ -96,16 +96,19 @@ class Driver:
             await trio.to_thread.run_sync(lambda: self._vote_file.rewrite(records, complete=complete))
 
     async def _record(self, effects: Sequence[Effect]) -> None:
-        """Make everything durable that must be so before a message leaves."""
+        """Make everything durable that must be so before a message leaves.
+
+        The vote file comes last: a lock that it remembers must find its proof in the store.
+        """
         votes = [(encode_slot(e.slot), e.content_hash) for e in effects if isinstance(e, RecordVote)]
         writes = [(e.key, e.value) for e in effects if isinstance(e, Persist)]
         durable = any(e.durable for e in effects if isinstance(e, Persist))
-        if votes:
-            await trio.to_thread.run_sync(self._vote_file.append, votes)
         if writes and durable:
             await trio.to_thread.run_sync(lambda: self._store.write(writes, sync=True))
         elif writes:
             self._store.write(writes, sync=False)
+        if votes:
+            await trio.to_thread.run_sync(self._vote_file.append, votes)
 
     async def _release(self, effects: Sequence[Effect]) -> None:
         """Send, publish, probe and announce, in the order given."""

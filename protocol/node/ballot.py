@@ -16,7 +16,7 @@ from protocol.errors import StaleMessage
 from protocol.group.actions import Accuse, Action, Decide, Resend, Sign
 from protocol.group.certificate import Certificate
 from protocol.group.consensus import Consensus
-from protocol.group.vote import EquivocationProof, Statement, Vote, decode_statement
+from protocol.group.vote import EquivocationProof, Statement, Vote, content_hash, decode_statement
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.effects import Announce, Effect, Persist, Publish, RecordVote
 from protocol.node.messages import pack_signed
@@ -63,11 +63,14 @@ class Ballot:
         our own lock might not come together again, and we would hold to a value that we cannot show.
         """
         envelopes: list[bytes] = []
+        effects: list[Effect] = []
         for key, envelope in records:
+            statement = decode_statement(envelope_body(envelope))
             self._next = int.from_bytes(key[len(self._prefix) :], "big")
-            self._remember(envelope, decode_statement(envelope_body(envelope)))
+            self._remember(envelope, statement)
+            effects += self._record_own(envelope, statement)
             envelopes.append(envelope)
-        return self._carry_out(self.consensus.start(now, envelopes=envelopes))
+        return effects + self._carry_out(self.consensus.start(now, envelopes=envelopes))
 
     def offer(self, value: bytes, now: int) -> list[Effect]:
         """Something to propose arrived, or changed."""
@@ -117,6 +120,16 @@ class Ballot:
         self._kept[name] = _Kept(key, statement.signer, statement.round)
         self._next += 1
         return Persist(key, envelope)
+
+    def _record_own(self, envelope: bytes, statement: Statement) -> list[Effect]:
+        """Record an own statement that a crash kept from the vote file: it will be repeated."""
+        slot, content = statement.slot, content_hash(statement, envelope_body(envelope))
+        if statement.signer != self._signer.operator_key or slot in self._guard.records():
+            return []
+        if not self._guard.may_sign(slot, content):
+            return []
+        self._guard.record(slot, content)
+        return [RecordVote(slot, content)]
 
     def _hear(self, envelope: bytes, statement: Statement, now: int) -> list[Effect]:
         if isinstance(statement, Vote):

@@ -1,8 +1,8 @@
 """What the node machine asks of its shell, and what the shell hands in.
 
-The shell carries a batch of effects out in this order: every `RecordVote` (the
-vote file, fsynced), every `Persist` (one write batch, one fsync when one of them is
-`durable`), then the messages in their order, then the announcements. So a statement
+The shell carries a batch of effects out in this order: every `Persist` (one write
+batch, one fsync when one of them is `durable`), every `RecordVote` (the vote file,
+fsynced), then the messages in their order, then the announcements. So a statement
 that is not on disk is never sent. Spec: `spec/node.md`.
 """
 

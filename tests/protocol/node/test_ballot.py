@@ -145,3 +145,18 @@ def test_a_height_that_goes_on_for_hundreds_of_rounds_stays_small_and_goes_on() 
     assert rounds and min(rounds) > 290
     desk.start()
     assert desk.ballot.consensus.round >= 299
+
+
+def test_an_own_statement_that_only_the_store_remembers_is_recorded_before_it_is_repeated() -> None:
+    desk, proposer, _, _ = roles()
+    desk.hear(proposal(proposer, b"value"))
+    leader = Desk(proposer)
+    leader.start()
+    leader.write(leader.ballot.offer(b"value", 0))
+    assert [slot.phase for slot, _ in desk.votes] == [Phase.PREVOTE]
+    assert [slot.phase for slot, _ in leader.votes] == [Phase.PROPOSE, Phase.PREVOTE]
+    for one in (desk, leader):
+        said = set(one.votes)
+        one.votes.clear()  # killed after the store was written and before the vote file was
+        one.start()
+        assert set(one.votes) == said
