@@ -17,7 +17,7 @@ from typing import Any
 from zenp2p.api.client import AccessDenied, DaemonUnreachable, RpcClient
 from zenp2p.api.errors import NotReady
 from zenp2p.devnet.foundry import FoundedNode, Post, found_network
-from zenp2p.devnet.processes import Processes, Usage
+from zenp2p.devnet.processes import DaemonDied, Processes, Usage
 from zenp2p.vote_file import VoteFile
 
 START_SECONDS = 60
@@ -25,6 +25,8 @@ START_SECONDS = 60
 POLL_SECONDS = 0.1
 RPC_SECONDS_MAX = 5.0
 LOG_LINES_SHOWN = 5
+LINE_SHOWN = 400
+"""Characters of a log line, from its end: of a traceback that says most."""
 
 CONTRADICTIONS = frozenset({"equivocation", "data_chain.contradiction", "list.contradiction"})
 
@@ -135,10 +137,18 @@ class LiveNetwork:
 
     # Waiting.
 
+    def check_alive(self) -> None:
+        """Fail when a daemon ended though nobody stopped it, saying what its log ends with."""
+        try:
+            self._processes.check()
+        except DaemonDied as error:
+            raise AssertionError(f"{error}\n{self.describe()}") from None
+
     def wait(self, what: str, holds: Callable[[], bool], seconds: float) -> None:
         """Wait until `holds`; fails after `seconds`, saying how everybody is."""
         deadline = time.monotonic() + seconds
         while not holds():
+            self.check_alive()
             assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}\n{self.describe()}"
             time.sleep(POLL_SECONDS)
 
@@ -178,7 +188,8 @@ class LiveNetwork:
         for name in self.names:
             path = self.nodes[name].directory.log
             tail = path.read_text().splitlines()[-LOG_LINES_SHOWN:] if path.exists() else []
-            parts.append("\n".join([f"{name}: {self.status(name)}", *tail]))
+            shown = [line if len(line) < LINE_SHOWN else f"… {line[-LINE_SHOWN:]}" for line in tail]
+            parts.append("\n".join([f"{name}: {self.status(name)}", *shown]))
         return "\n".join(parts)
 
 
