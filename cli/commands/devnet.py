@@ -117,7 +117,7 @@ def _table(launcher: "Launcher") -> "Table":
         title_justify="left",
         caption_justify="left",
     )
-    for name in ("node", "address", "RPC port", "height", "peers", "registered", "verdict"):
+    for name in ("node", "address", "RPC port", "height", "peers", "verdict"):
         table.add_column(name, no_wrap=True)
     for line in progress.lines:
         table.add_row(
@@ -126,7 +126,6 @@ def _table(launcher: "Launcher") -> "Table":
             line.rpc.rpartition(":")[2],
             "" if line.height is None else str(line.height),
             str(line.peers),
-            "yes" if line.registered else "no",
             line.verdict,
         )
     return table
@@ -141,6 +140,8 @@ def _summarise(launcher: "Launcher", report: dict[str, Any]) -> None:
         click.echo(f"  {entry['address']}  {entry['responses']} responses  {format_amount(entry['amount'])}")
     click.echo(f"Pool {format_amount(payout['pool'])}, carried on {format_amount(payout['carried'])}.")
     click.echo(f"Transactions: {', '.join(report['payment']['txids'])}")
-    click.echo("RPC: " + ", ".join(f"{node['name']} {node['rpc']}" for node in report["nodes"]))
+    click.echo("RPC of the nodes:")
+    for node in report["nodes"]:
+        click.echo(f"  {node['name']:<12} http://{node['rpc']}")
     click.echo(f"Verify it from files alone (exit code now: {report['verify']['exit_code']}):")
     click.echo(f"  {report['verify']['command']}")

@@ -37,7 +37,6 @@ class NodeLine:
     rpc: str
     height: int | None
     peers: int
-    registered: bool
     verdict: str
     """Its verdict in the newest judged challenge."""
 
@@ -149,7 +148,7 @@ class Launcher:
             status = self.client(node).call("node.status")
             rpc = node.directory.rpc_address.read_text().strip()
         except (DaemonUnreachable, AccessDenied, RpcError, OSError):
-            return NodeLine(post.name, post.role, post.ip, "", None, 0, False, verdict)
+            return NodeLine(post.name, post.role, post.ip, "", None, 0, verdict)
         return NodeLine(
             post.name,
             post.role,
@@ -157,7 +156,6 @@ class Launcher:
             rpc,
             status["height"],
             status["peers"],
-            status["registered"],
             verdict,
         )
 
