@@ -68,7 +68,8 @@ def build_verdict(
 ) -> bytes:
     """Return the VERDICT block of a challenge from checked envelopes, `responses` by their hash.
 
-    Raises `NotYetKnown` before it can be judged or while a final set of observations is missing,
+    While it is too large, the longest observation is left out: a judge that names what nobody else saw
+    silences itself only. Raises `NotYetKnown` before it can be judged or without a final set of observations,
     `StaleMessage` when it is judged or its anchor left the chain.
     """
     if seq in state.judged:
@@ -76,8 +77,13 @@ def build_verdict(
     challenge = state.challenge(seq, chain)
     if chain.tip()[0] < challenge.judged_at:
         raise NotYetKnown(f"challenge {seq} is judged at height {challenge.judged_at}")
-    payload = build_payload(state.judging(challenge), observations, receipts, responses, chain)
-    return _build(state, chain, Kind.VERDICT, payload)
+    judging, heard, said = state.judging(challenge), tuple(receipts), sorted(observations, key=len)
+    while True:
+        payload = build_payload(judging, said, heard, responses, chain)
+        try:
+            return _build(state, chain, Kind.VERDICT, payload)
+        except InvalidBlock:
+            said.pop()
 
 
 def build_evidence(state: DataChain, chain: ChainView, proofs: Iterable[EquivocationProof]) -> bytes:

@@ -2,10 +2,14 @@
 
 Answers for: gossip may lose anything, so nodes say how far they are, and whoever is
 behind asks for the range that it lacks, at a bounded rate. Nothing is believed for
-having been sent: blocks and lists prove themselves by certificates.
-Spec: `spec/node.md`.
+having been sent: blocks and lists prove themselves by certificates, and a status is a hint
+that anybody may forge, so those who are asked take turns and no liar is asked twice while
+somebody else was not. Spec: `spec/node.md`.
 """
 
+from collections.abc import Callable
+
+from protocol.codec import Wire
 from protocol.genesis import Genesis, network_id
 from protocol.node.effects import Effect, Publish, Send
 from protocol.node.group import GroupMachine
@@ -24,6 +28,42 @@ from protocol.units import OperatorKey
 
 REQUEST_MILLISECONDS = 500
 """At most one request of each kind in this time."""
+ANSWER_MILLISECONDS = 250
+"""At most one answer of each kind to one peer in this time."""
+ANSWERED_MAX = 1_024
+"""Answers of which it is remembered when they were given; the oldest is forgotten first."""
+NEIGHBOURS_MAX = 16
+"""Peers that are no members and may be asked all the same: those who handed statuses over last."""
+
+
+class Turns:
+    """Whom to ask next for one kind of thing: of those who may have it, whom we asked longest ago."""
+
+    def __init__(self) -> None:
+        self._claims: dict[OperatorKey, int] = {}
+        self._asked: dict[OperatorKey, int] = {}
+        self._next_at = 0
+        self._turn = 0
+
+    def claim(self, peer: OperatorKey, place: int) -> None:
+        """Note how far `peer` says it is, or somebody else says of it."""
+        self._claims[peer] = place
+
+    def next(self, beyond: int, now: int, may_ask: Callable[[OperatorKey], bool]) -> OperatorKey | None:
+        """Return whom to ask now for what lies beyond a place, or None; forgets whom not to ask."""
+        if not self._claims or now < self._next_at:
+            return None
+        self._claims = {
+            peer: place for peer, place in self._claims.items() if place > beyond and may_ask(peer)
+        }
+        self._asked = {peer: turn for peer, turn in self._asked.items() if may_ask(peer)}
+        if not self._claims:
+            return None
+        self._next_at = now + REQUEST_MILLISECONDS
+        self._turn += 1
+        chosen = min(self._claims, key=lambda peer: (self._asked.get(peer, 0), peer))
+        self._asked[chosen] = self._turn
+        return chosen
 
 
 class CatchUp:
@@ -37,8 +77,10 @@ class CatchUp:
         self._group = group
         self._lister = lister
         self._topic = topic
-        self._blocks_asked = -REQUEST_MILLISECONDS
-        self._list_asked = -REQUEST_MILLISECONDS
+        self._blocks = Turns()
+        self._lists = Turns()
+        self._neighbours: dict[OperatorKey, None] = {}
+        self._answered: dict[tuple[type[Wire], OperatorKey], int] = {}
 
     def tell(self) -> list[Effect]:
         """Say how far we are."""
@@ -52,22 +94,53 @@ class CatchUp:
         )
         return [Publish(self._topic, pack_plain(status))]
 
-    def on_status(self, status: Status, now: int) -> list[Effect]:
-        """Ask the sender for what it has and we lack."""
+    def on_status(self, status: Status, neighbour: OperatorKey, now: int) -> list[Effect]:
+        """Note what a member says it has, and that the neighbour who handed it over may have it."""
+        height, period = self._group.state.height, self._lister.period
+        if status.data_height <= height and status.lists <= period:
+            return []
+        self._neighbours.pop(neighbour, None)
+        self._neighbours[neighbour] = None
+        while len(self._neighbours) > NEIGHBOURS_MAX:
+            del self._neighbours[next(iter(self._neighbours))]
+        for peer in (OperatorKey(status.sender), neighbour):
+            if self._may_ask(peer):
+                self._blocks.claim(peer, status.data_height)
+                self._lists.claim(peer, status.lists)
+        return self.ask(now)
+
+    def _may_ask(self, peer: OperatorKey) -> bool:
+        return peer != self._me and (peer in self._neighbours or peer in self._group.state.membership)
+
+    def ask(self, now: int) -> list[Effect]:
+        """Ask for what we lack, each time somebody else."""
         effects: list[Effect] = []
-        peer = OperatorKey(status.sender)
-        height = self._group.state.height
-        if status.data_height > height and now - self._blocks_asked >= REQUEST_MILLISECONDS:
-            self._blocks_asked = now
-            effects.append(Send(peer, pack_plain(BlocksRequest(network=self._network, first=height + 1))))
-        if status.lists > self._lister.period and now - self._list_asked >= REQUEST_MILLISECONDS:
-            self._list_asked = now
-            request = ListRequest(network=self._network, period=self._lister.period)
+        height, period = self._group.state.height, self._lister.period
+        peer = None if self._group.contradicted else self._blocks.next(height, now, self._may_ask)
+        if peer is not None:
+            request = BlocksRequest(network=self._network, first=height + 1)
             effects.append(Send(peer, pack_plain(request)))
+        peer = None if self._lister.contradicted else self._lists.next(period, now, self._may_ask)
+        if peer is not None:
+            effects.append(Send(peer, pack_plain(ListRequest(network=self._network, period=period))))
         return effects
 
-    def on_blocks_request(self, request: BlocksRequest, peer: OperatorKey) -> list[Effect]:
+    def may_answer(self, request: Wire, peer: OperatorKey, now: int) -> bool:
+        """Whether a request of this kind may cost us an answer now; then it is counted."""
+        place = (type(request), peer)
+        before = self._answered.get(place)
+        if before is not None and now < before + ANSWER_MILLISECONDS:
+            return False
+        self._answered.pop(place, None)
+        self._answered[place] = now
+        while len(self._answered) > ANSWERED_MAX:
+            del self._answered[next(iter(self._answered))]
+        return True
+
+    def on_blocks_request(self, request: BlocksRequest, peer: OperatorKey, now: int) -> list[Effect]:
         """Answer with consecutive certified blocks, as many as fit."""
+        if not self.may_answer(request, peer, now):
+            return []
         blocks: list[bytes] = []
         size = 0
         while len(blocks) < BLOCKS_MAX:
@@ -80,9 +153,9 @@ class CatchUp:
             return []
         return [Send(peer, pack_plain(Blocks(network=self._network, blocks=tuple(blocks))))]
 
-    def on_list_request(self, request: ListRequest, peer: OperatorKey) -> list[Effect]:
+    def on_list_request(self, request: ListRequest, peer: OperatorKey, now: int) -> list[Effect]:
         """Answer with the list file of one period."""
-        file = self._lister.file(request.period)
+        file = self._lister.file(request.period) if self.may_answer(request, peer, now) else None
         if file is None:
             return []
         return [Send(peer, pack_plain(ListAnswer(network=self._network, file=file)))]

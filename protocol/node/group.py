@@ -82,12 +82,17 @@ class GroupMachine:
         self._decided: list[DataBlock] = []
         self._offered: bytes | None = None
         self._moved = self._unjudged = True
-        self.contradicted = False
+        self._contradiction: CertifiedBlock | None = None
         self._began_at = chain.tip()[0]
         self._load()
         self._ballot = self._open()
 
     # What the data chain says.
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether a block is certified that our own chain contradicts: then nothing is voted on."""
+        return self._contradiction is not None
 
     @property
     def electorate(self) -> Electorate:
@@ -148,14 +153,18 @@ class GroupMachine:
 
     def receive(self, envelope: bytes, statement: Statement, now: int) -> list[Effect]:
         """Take a statement about the next block; its signature is checked if it is wanted."""
+        if self.contradicted:
+            return []
         return self._ballot.receive(envelope, statement, now) + self._settle(now)
 
-    def tick(self, now: int) -> list[Effect]:
+    def tick(self, now: int, *, votes: bool = True) -> list[Effect]:
         """Judge again what could not be judged before, let timeouts pass."""
-        effects: list[Effect] = []
+        effects = self._agree()
+        if self.contradicted or not votes:
+            return effects
         if self._unjudged:
             self._unjudged = False
-            effects += self._take_up(now) + self._ballot.revalidate(now)
+            effects += self._take_up() + self._ballot.revalidate(now)
         return effects + self._ballot.tick(now) + self._settle(now)
 
     def accuse(self, proof: EquivocationProof) -> list[Effect]:
@@ -182,9 +191,9 @@ class GroupMachine:
     def take_block(self, data: bytes, now: int) -> list[Effect]:
         """Take a certified block from a peer; raises `ProtocolError` when it is none."""
         certified = decode_certified(data)
-        if decode_block(certified.block).height <= self.state.height:
+        if self.contradicted or decode_block(certified.block).height <= self.state.height:
             return []
-        return self._apply(certified, now)
+        return self._apply(certified)
 
     def take_decided(self) -> list[DataBlock]:
         """Hand out the blocks decided since the last call, oldest first."""
@@ -207,12 +216,12 @@ class GroupMachine:
             self._proofs[key] = decode(data, EquivocationProof)
         self._decided.clear()
 
-    def _take_up(self, now: int) -> list[Effect]:
+    def _take_up(self) -> list[Effect]:
         """Apply what the record holds above our head, as far as the chain reaches."""
         effects: list[Effect] = []
         for data in iter(lambda: self._records.get(block_key(self.state.height + 1)), None):
             height = self.state.height
-            effects += self._apply(decode_certified(data), now)
+            effects += self._apply(decode_certified(data))
             if self.state.height == height:
                 break
         return effects
@@ -271,21 +280,34 @@ class GroupMachine:
             effects += self.accuse(self._ballot.accusations.pop())
         if self._ballot.decided is not None and not self.contradicted:
             value, certificate = self._ballot.decided
-            effects += self._apply(CertifiedBlock(block=value, certificate=certificate), now)
+            effects += self._apply(CertifiedBlock(block=value, certificate=certificate), live=True)
         return effects
 
-    def _apply(self, certified: CertifiedBlock, now: int) -> list[Effect]:
-        """Apply a certified block and begin the next one.
+    def _agree(self) -> list[Effect]:
+        """Try the block again that our chain contradicted: the chain may have come round."""
+        if self._contradiction is None or not self._unjudged:
+            return []
+        self._unjudged = False
+        certified, self._contradiction = self._contradiction, None
+        effects = self._apply(certified)
+        if self.contradicted:
+            return []
+        self._unjudged = True
+        return [Announce("data_chain.agreed", {"height": self.state.height}), *effects]
+
+    def _apply(self, certified: CertifiedBlock, *, live: bool = False) -> list[Effect]:
+        """Apply a certified block and begin the next one; `live` says that we saw it being decided.
 
         A block that FINAL certified though our own chain says otherwise is never silently taken or
-        dropped: it is announced, and this node votes on nothing until somebody has looked.
+        dropped: it is announced, and this node votes on nothing until its chain agrees or somebody
+        has looked.
         """
         try:
             state = self.state.apply(certified, self._chain)
         except NotYetKnown:
             return []
-        except InvalidBlock as error:
-            self.contradicted = True
+        except (InvalidBlock, StaleMessage) as error:
+            self._contradiction = certified
             news: News = {"height": self.state.height + 1, "reason": str(error)}
             return [Announce("data_chain.contradiction", news)]
         effects: list[Effect] = [*self._ballot.forget()]
@@ -294,7 +316,7 @@ class GroupMachine:
         effects += self._forget_proofs(block)
         news = {"height": state.height, "kind": block.kind.name, "stamp": block.stamp_height}
         effects.append(Announce("data_chain.block", news))
-        self._free_votes(block)
+        self._free_votes(block, live=live)
         self._ballot = self._open()
         if block.kind is Kind.REGISTER:
             effects += self.learn_all()
@@ -332,13 +354,14 @@ class GroupMachine:
             del self._proofs[key]
         return [Persist(key, None) for key in gone]
 
-    def _free_votes(self, block: DataBlock) -> None:
+    def _free_votes(self, block: DataBlock, *, live: bool) -> None:
         """Forget votes on decided heights; end the silence of a node whose vote file was damaged.
 
         A block stamped after this node began was decided after it, so nothing said before can
-        concern a later height.
+        concern a later height. A node that lost its chain with its votes began at height 0 and cannot
+        tell old blocks by their stamps: so it must also have seen the block being decided.
         """
         network, name = self.state.network, self.state.electorate_name
-        if block.stamp_height > self._began_at:
+        if live and block.stamp_height > self._began_at:
             self._guard.listen_through(network, name, block.height)
         self._guard.forget_below(network, name, block.height)

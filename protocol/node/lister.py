@@ -9,7 +9,14 @@ paid is left to the paymasters. Spec: `spec/payout_list.md`.
 from protocol.chain.view import ChainView
 from protocol.codec import decode, encode
 from protocol.crypto import Signer
-from protocol.errors import InvalidBlock, MalformedMessage, NotYetKnown, WrongNetwork
+from protocol.errors import (
+    InvalidBlock,
+    MalformedMessage,
+    NotYetKnown,
+    ProtocolError,
+    StaleMessage,
+    WrongNetwork,
+)
 from protocol.genesis import Genesis, first_period, network_id
 from protocol.group.certificate import Certificate, check_certifies
 from protocol.group.consensus import Consensus
@@ -60,13 +67,18 @@ class Lister:
         self._began_at = chain.tip()[0]
         self._dirty = True
         self._offered: bytes | None = None
-        self.contradicted = False
+        self._contradiction: tuple[bytes, Certificate] | None = None
         self.state: ListState = first_state(genesis)
         self.electorate = Electorate.of(
             Voter(operator_key=member.operator_key, age=member.age) for member in genesis.members
         )
         self._load()
         self._ballot = self._open()
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether a list is certified that our own blocks and chain contradict: then nothing is signed."""
+        return self._contradiction is not None
 
     @property
     def period(self) -> int:
@@ -88,9 +100,11 @@ class Lister:
             return []
         return self._ballot.receive(envelope, statement, now) + self._settle(now)
 
-    def tick(self, now: int) -> list[Effect]:
+    def tick(self, now: int, *, votes: bool = True) -> list[Effect]:
         """Propose what can be proposed, judge again what could not be judged, let timeouts pass."""
-        effects: list[Effect] = []
+        effects = self._agree()
+        if self.contradicted or not votes:
+            return effects
         if self._dirty:
             self._dirty = False
             effects += self._ballot.revalidate(now) + self._offer(now)
@@ -99,7 +113,7 @@ class Lister:
     def take_file(self, data: bytes, now: int) -> list[Effect]:
         """Take the next list from a peer's file; raises `ProtocolError` when it is not that."""
         file = decode_list_file(data)
-        if file.header.period != self.state.period:
+        if self.contradicted or file.header.period != self.state.period:
             return []
         check_certifies(
             file.certificate,
@@ -145,7 +159,7 @@ class Lister:
         """Whether our own blocks and chain give this very list."""
         try:
             check_list(value, self._genesis, self.state, self._source, self._chain)
-        except (NotYetKnown, InvalidBlock, MalformedMessage, WrongNetwork):
+        except ProtocolError:
             return False
         return True
 
@@ -166,20 +180,32 @@ class Lister:
         if self._ballot.decided is None or self.contradicted:
             return []
         value, certificate = self._ballot.decided
-        return self._accept(value, certificate)
+        return self._accept(value, certificate, live=True)
 
-    def _accept(self, value: bytes, certificate: Certificate) -> list[Effect]:
-        """Keep a certified list and begin the next one.
+    def _agree(self) -> list[Effect]:
+        """Try the list again that our blocks contradicted: our chain may have come round."""
+        if self._contradiction is None or not self._dirty:
+            return []
+        self._dirty = False
+        (value, certificate), self._contradiction = self._contradiction, None
+        effects = self._accept(value, certificate)
+        if self.contradicted:
+            return []
+        self._dirty = True
+        return [Announce("list.agreed", {"period": self.state.period}), *effects]
+
+    def _accept(self, value: bytes, certificate: Certificate, *, live: bool = False) -> list[Effect]:
+        """Keep a certified list and begin the next one; `live` says that we saw it being decided.
 
         A list that is certified though our own blocks say otherwise is never silently taken: it is
-        announced, and this node signs no further list until somebody has looked.
+        announced, and this node signs nothing further until its chain agrees or somebody has looked.
         """
         try:
             ours = recompute_list(value, self._genesis, self.state, self._source, self._chain)
         except NotYetKnown:
             return []  # blocks are missing: the file is asked for again when they are here
-        except InvalidBlock as error:
-            self.contradicted = True
+        except (InvalidBlock, MalformedMessage, WrongNetwork, StaleMessage) as error:
+            self._contradiction = value, certificate
             return [Announce("list.contradiction", {"period": self.state.period, "reason": str(error)})]
         file = encode_list_file(ours.header, ours.entries, ours.members, certificate)
         effects: list[Effect] = [
@@ -188,7 +214,7 @@ class Lister:
             *self._ballot.forget(),
             Announce("list.certified", {"period": ours.header.period, "hash": list_hash(ours.header).hex()}),
         ]
-        if ours.header.last_height > self._began_at:
+        if live and ours.header.last_height > self._began_at:
             self._guard.listen_through(self._network, LIST_ELECTORATE, ours.header.period)
         self._guard.forget_below(self._network, LIST_ELECTORATE, ours.header.period)
         self.state = ours.state

@@ -115,14 +115,12 @@ class Node:
         for incoming in batch:
             data = incoming.data
             try:
-                if data[0] == SIGNED and data.startswith(RESPONSE_HEAD, 1 + SIGNATURE_SIZE):
+                if data.startswith(RESPONSE_HEAD, 1 + SIGNATURE_SIZE) and data[0] == SIGNED:
                     on_response(data[1:], incoming, effects)
                 else:
                     effects += self._take(incoming)
             except ProtocolError as error:
                 effects += blame(incoming, error)
-            except IndexError:
-                effects += blame(incoming, MalformedMessage("an empty message"))
         return effects + self._settle()
 
     def tick(self, now_ms: int) -> list[Effect]:
@@ -133,9 +131,9 @@ class Node:
             self._repeat_at = self._now + REPEAT_MILLISECONDS
             effects += self.catch_up.tell() + self.registrar.repeat() + self.tracker.repeat()
         effects += self.tracker.tick()
-        effects += self.group.tick(self._now)
-        effects += self.lister.tick(self._now)
-        return effects + self._settle()
+        effects += self.group.tick(self._now, votes=not self.lister.contradicted)
+        effects += self.lister.tick(self._now, votes=not self.group.contradicted)
+        return effects + self._settle() + self.catch_up.ask(self._now)
 
     def connect(self, height: int, block_hash: bytes) -> list[Effect]:
         """A block joined the active chain; the chain view holds it already."""
@@ -157,12 +155,18 @@ class Node:
 
     def submit(self, packed: bytes) -> list[Effect]:
         """Take a registration or deregistration of our own user; raises `ProtocolError` with the reason."""
-        effects = self.registrar.take(packed, self.group.state.book)
+        effects = self.registrar.take(packed, self.group.state.book, own=True)
+        self.group.moved()
         return [*effects, Publish(self.topics[1], packed), *self._settle()]
 
     def answer_probe(self, peer: OperatorKey, data: bytes) -> bytes:
         """Answer a judge's dial-back; raises `ProtocolError`."""
-        return self.tracker.answer_probe(peer, data)
+        return self.tracker.answer_probe(peer, data, self.group)
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether something is certified that our own chain contradicts: then nothing is voted on."""
+        return self.group.contradicted or self.lister.contradicted
 
     def may_vote(self) -> bool:
         """Whether nothing said before this start can be forgotten any more, in any electorate."""
@@ -202,6 +206,8 @@ class Node:
         return self.tracker.on_observation(observation, envelope, self.group)
 
     def _on_ballot(self, statement: Vote | Proposal, envelope: bytes, _: Incoming) -> list[Effect]:
+        if self.contradicted:
+            return []
         if statement.electorate == LIST_ELECTORATE:
             return self.lister.receive(envelope, statement, self._now)
         return self.group.receive(envelope, statement, self._now)
@@ -214,25 +220,31 @@ class Node:
             self.group.moved()
         return effects
 
-    def _on_status(self, status: Status, _: Incoming) -> list[Effect]:
-        return self.catch_up.on_status(status, self._now)
+    def _on_status(self, status: Status, incoming: Incoming) -> list[Effect]:
+        return self.catch_up.on_status(status, incoming.peer, self._now)
 
     def _on_blocks_request(self, request: BlocksRequest, incoming: Incoming) -> list[Effect]:
-        return self.catch_up.on_blocks_request(request, incoming.peer)
+        return self.catch_up.on_blocks_request(request, incoming.peer, self._now)
 
-    def _on_blocks(self, blocks: Blocks, _: Incoming) -> list[Effect]:
+    def _on_blocks(self, blocks: Blocks, incoming: Incoming) -> list[Effect]:
+        """Take blocks up to the first bad one: what the good ones did must still reach the disk."""
         effects: list[Effect] = []
         for block in blocks.blocks:
-            effects += self.group.take_block(block, self._now)
+            try:
+                effects += self.group.take_block(block, self._now)
+            except ProtocolError as error:
+                return effects + blame(incoming, error)
         return effects
 
     def _on_list_request(self, request: ListRequest, incoming: Incoming) -> list[Effect]:
-        return self.catch_up.on_list_request(request, incoming.peer)
+        return self.catch_up.on_list_request(request, incoming.peer, self._now)
 
     def _on_list_answer(self, answer: ListAnswer, _: Incoming) -> list[Effect]:
         return self.lister.take_file(answer.file, self._now)
 
     def _on_responses_request(self, request: ResponsesRequest, incoming: Incoming) -> list[Effect]:
+        if not self.catch_up.may_answer(request, incoming.peer, self._now):
+            return []
         return self.tracker.on_responses_request(request, incoming.peer)
 
     def _on_responses(self, responses: Responses, _: Incoming) -> list[Effect]:
@@ -242,6 +254,8 @@ class Node:
     def _settle(self) -> list[Effect]:
         """Let decided blocks reach those whom they concern, and offer what can be decided next."""
         effects: list[Effect] = []
+        if self.contradicted:
+            return effects
         for _ in range(DECIDED_AT_ONCE_MAX):
             effects += self.group.offer(self._candidates, self._now)
             decided = self.group.take_decided()

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
+from protocol.crypto import SIGNATURE_SIZE
 from protocol.errors import ProtocolError, StaleMessage
 from protocol.group.quorum import Electorate
 from protocol.node.effects import Effect, Persist
@@ -17,7 +18,7 @@ from protocol.node.records import OBSERVATION, RESPONSE, SIGHTING, Records, chal
 from protocol.tracking.answer_key import AnswerKey
 from protocol.tracking.challenge import Challenge
 from protocol.tracking.observation import Observation, ObservationBuilder, check_observation
-from protocol.tracking.response import response_hash
+from protocol.tracking.response import RESPONSE_SIZE_MAX, response_hash
 from protocol.units import Hash32, OperatorKey
 
 PROBE_ATTEMPTS_MAX = 3
@@ -49,6 +50,8 @@ class OpenChallenge:
         self._written: set[bytes] = set()
         """Operators of whom a response is in the record: only those get a receipt."""
         self._named: dict[OperatorKey, tuple[Hash32, ...]] = {}
+        self._wanted: dict[Hash32, None] = {}
+        """What anybody names, to look up; bounded by the judges' observations."""
         self._fetched: dict[Hash32, bytes] = {}
 
     # What comes in. Each returns what must be persisted.
@@ -81,15 +84,17 @@ class OpenChallenge:
         if judge in self.observations:
             raise StaleMessage("a judge observes once")
         self.observations[judge] = envelope
-        self._named[judge] = tuple(
-            Hash32(seen.response_hash) for seen in observation.sightings if seen.response_hash
-        )
+        named = tuple(Hash32(seen.response_hash) for seen in observation.sightings if seen.response_hash)
+        self._named[judge] = named
+        self._wanted.update(dict.fromkeys(named))
         return Persist(self._key(OBSERVATION) + judge, envelope, durable=True)
 
     def keep_fetched(self, envelope: bytes) -> None:
         """Take a response that some observation names, whatever it is worth."""
+        if len(envelope) > SIGNATURE_SIZE + RESPONSE_SIZE_MAX or len(self._fetched) >= FETCHED_MAX:
+            return
         named = response_hash(envelope)
-        if len(self._fetched) < FETCHED_MAX and any(named in hashes for hashes in self._named.values()):
+        if named in self._wanted:
             self._fetched[named] = envelope
 
     def update(self, answers: AnswerKey) -> None:

@@ -24,6 +24,8 @@ from protocol.tracking.registration import (
 
 POOL_MAX = 1_024
 """Entries that wait at once; beyond it a new one is refused."""
+OWN_MAX = 16
+"""Entries of our own user for which there is room beyond that."""
 PER_BLOCK_MAX = 128
 """Entries offered for one REGISTER block."""
 
@@ -42,22 +44,29 @@ class Registrar:
         for _, packed in records.iterate(REGISTRATION):
             self._waiting[packed] = self._check(packed)
 
-    def take(self, packed: bytes, book: RegistrationBook) -> list[Effect]:
-        """Take one packed entry (kind byte and payload).
+    def take(self, packed: bytes, book: RegistrationBook, *, own: bool = False) -> list[Effect]:
+        """Take one packed entry (kind byte and payload); our own user's has room in a full pool.
 
         Raises `ProtocolError` when it is invalid, would change nothing, or the pool is full.
         """
         if packed in self._waiting:
+            self._prefer(packed, own)
             return []
-        if len(self._waiting) >= POOL_MAX:
+        if len(self._waiting) >= POOL_MAX + (OWN_MAX if own else 0):
             raise StaleMessage(f"{POOL_MAX} registrations wait already")
         entry = self._check(packed)
         book.accepts(entry)
         self._waiting[packed] = entry
+        self._prefer(packed, own)
         return [Persist(registration_key(packed), packed, durable=True)]
 
+    def _prefer(self, packed: bytes, own: bool) -> None:
+        """Keep our own user's entries before others'."""
+        if own:
+            self._waiting = {packed: self._waiting[packed], **self._waiting}
+
     def repeat(self) -> list[Effect]:
-        """Gossip what still waits: a first gossip may have reached nobody."""
+        """Gossip what still waits, our own first: a first gossip may have reached nobody."""
         return [Publish(self._topic, packed) for packed in list(self._waiting)[:PER_BLOCK_MAX]]
 
     def offer(self, book: RegistrationBook) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:

@@ -27,6 +27,8 @@ from protocol.units import OperatorKey
 
 PROBES_ANSWERED_MAX = 8
 """Dial-backs of one peer answered in one challenge."""
+STRANGERS_MAX = 256
+"""Peers that are no judges, as far as we know, and are answered in one challenge all the same."""
 
 
 class Responder:
@@ -41,7 +43,9 @@ class Responder:
         self._chain = chain
         self._records = records
         self._topic = topic
-        self._answered: dict[tuple[bytes, int], int] = {}
+        self._answered: dict[OperatorKey, int] = {}
+        """Dial-backs answered in the newest challenge, by peer: judges, and a bounded number of others."""
+        self._answered_in: Challenge | None = None
 
     def respond(self, opened: OpenChallenge, electorate: Electorate) -> list[Effect]:
         """Return what sends our response, if we are registered and the challenge is open."""
@@ -84,14 +88,22 @@ class Responder:
         prefix = challenge_prefix(RECEIPT, seq, anchor_hash)
         return {OperatorKey(key[len(prefix) :]): value for key, value in self._records.iterate(prefix)}
 
-    def answer_probe(self, peer: OperatorKey, data: bytes, challenge: Challenge) -> bytes:
+    def answer_probe(
+        self, peer: OperatorKey, data: bytes, challenge: Challenge, electorate: Electorate
+    ) -> bytes:
         """Return the signed reply to a judge's dial-back; raises `ProtocolError`."""
-        count = self._answered.get((peer, challenge.seq), 0)
+        if challenge != self._answered_in:
+            self._answered_in, self._answered = challenge, {}
+        count = self._answered.get(peer, 0)
         if count >= PROBES_ANSWERED_MAX:
             raise StaleMessage(f"{count} dial-backs in one challenge are enough")
+        if not count and peer not in electorate and self._strangers(electorate) >= STRANGERS_MAX:
+            raise StaleMessage(f"{STRANGERS_MAX} who are no judges have dialled back in one challenge")
         request = check_probe(data, self._network, challenge)
-        self._answered = {key: n for key, n in self._answered.items() if key[1] == challenge.seq}
-        self._answered[(peer, challenge.seq)] = count + 1
+        self._answered[peer] = count + 1
         me = self._signer.operator_key
         digest = dial_back_digest(challenge, me, request.nonce, self._chain, self._parameters)
         return build_probe_reply(self._signer, request, digest)
+
+    def _strangers(self, electorate: Electorate) -> int:
+        return sum(peer not in electorate for peer in self._answered)

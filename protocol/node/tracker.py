@@ -171,11 +171,11 @@ class Tracker:
             self._keep(opened, opened.own_response, self._signer.operator_key, effects)
         return effects + sent
 
-    def answer_probe(self, peer: OperatorKey, data: bytes) -> bytes:
+    def answer_probe(self, peer: OperatorKey, data: bytes, view: GroupView) -> bytes:
         """Return the signed reply to a judge's dial-back; raises `ProtocolError`."""
         if self._newest is None:
             raise StaleMessage("no challenge is open")
-        return self._responder.answer_probe(peer, data, self._newest.challenge)
+        return self._responder.answer_probe(peer, data, self._newest.challenge, view.electorate)
 
     def receipts(self, seq: int, anchor_hash: bytes) -> dict[OperatorKey, bytes]:
         """Return the receipts that we hold for our response to a challenge, by judge."""
