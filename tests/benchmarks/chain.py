@@ -108,13 +108,15 @@ def lookups(
     }
 
 
-def run(rounds: int = ROUNDS) -> dict[str, float]:
+def run(
+    rounds: int = ROUNDS, blocks: int = BLOCKS, empty_blocks: int = EMPTY_BLOCKS, count: int = LOOKUPS
+) -> dict[str, float]:
     """Return all figures."""
     definition = definition_with_coins(COINS)
-    print(f"making {BLOCKS} blocks of {PAYMENTS} payments", file=sys.stderr, flush=True)
-    full = mined_blocks(definition, BLOCKS, PAYMENTS, COINS)
-    print(f"making {EMPTY_BLOCKS} blocks without", file=sys.stderr, flush=True)
-    empty = mined_blocks(definition, EMPTY_BLOCKS, 0, COINS)
+    print(f"making {blocks} blocks of {PAYMENTS} payments", file=sys.stderr, flush=True)
+    full = mined_blocks(definition, blocks, PAYMENTS, COINS)
+    print(f"making {empty_blocks} blocks without", file=sys.stderr, flush=True)
+    empty = mined_blocks(definition, empty_blocks, 0, COINS)
     print("validating and indexing", file=sys.stderr, flush=True)
     figures = validation(definition, full)
     bare = bare_verification()
@@ -123,7 +125,7 @@ def run(rounds: int = ROUNDS) -> dict[str, float]:
             figures[f"empty_{name}"] = value
     figures["signature_share"] = bare * figures["transactions_per_second"]
     print("looking up", file=sys.stderr, flush=True)
-    figures |= lookups(definition, full, LOOKUPS, rounds)
+    figures |= lookups(definition, full, count, rounds)
     ratios = ("lookup_ratio", "signature_share")
     return {name: round(value, 3 if name in ratios else 0) for name, value in figures.items()}
 

@@ -95,13 +95,13 @@ def compare(benches: Sequence[Bench], nodes: int, rounds: int) -> dict[str, floa
     }
 
 
-def run(rounds: int = ROUNDS, long: int = LONG) -> dict[str, float]:
+def run(rounds: int = ROUNDS, long: int = LONG, network: int = NETWORK) -> dict[str, float]:
     """Return all figures."""
     with tempfile.TemporaryDirectory() as folder:
         print(f"indexing chains of {SHORT} and {long} blocks", file=sys.stderr, flush=True)
-        benches = [Bench(Path(folder) / str(blocks), blocks, NETWORK) for blocks in (SHORT, long)]
+        benches = [Bench(Path(folder) / str(blocks), blocks, network) for blocks in (SHORT, long)]
         figures: dict[str, float] = {"short_blocks": SHORT, "long_blocks": long}
-        for name, nodes in (("group", GROUP), ("network", NETWORK)):
+        for name, nodes in (("group", GROUP), ("network", network)):
             print(f"verifying the answers of {nodes} nodes", file=sys.stderr, flush=True)
             found = compare(benches, nodes, rounds)
             figures |= {f"{name}_{key}": value for key, value in found.items()}
