@@ -105,7 +105,7 @@ class Cluster:
         self._run_to_height(self.options.heal_height)
         self.faults.heal()
         pending = self._run_to_end()
-        ended = Ended(self.history, self.miner.tip)
+        ended = Ended.of(self.history, self.miner.tip)
         return Outcome(
             seed=self.seed,
             violations=tuple(breaches(ended)),

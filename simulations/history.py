@@ -5,7 +5,7 @@ moment. It judges nothing; that is `invariants`' business. Spec: `spec/simulatio
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from protocol.codec import decode
@@ -158,12 +158,6 @@ class History:
         """A node drops its connection to another."""
         if number in self.honest and other in self.honest:
             self.punished.append(f"node {number} punished honest node {other}: {reason}")
-
-    def disks_agree(self) -> Mapping[int, bytes]:
-        """Return the data blocks by height, where honest nodes wrote only one."""
-        return {
-            height: next(iter(bodies)) for height, bodies in sorted(self.blocks.items()) if len(bodies) == 1
-        }
 
 
 def short(data: bytes) -> str:

@@ -26,7 +26,7 @@ from protocol.node.effects import (
     Send,
 )
 from protocol.node.machine import Node
-from protocol.node.records import BALLOT, Records
+from protocol.node.records import BALLOT
 from protocol.tracking.response import ProbeRequest
 from protocol.units import OperatorKey
 from simulations import founding
@@ -137,7 +137,7 @@ class Host:
         if self._options.plant is Plant.FORGET_VOTE:
             self._forget_votes()
         guard = VoteGuard(self.disk.votes)
-        self.node = Node(self._founded.genesis, self.party.signer, self.view, self._records(), guard)
+        self.node = Node(self._founded.genesis, self.party.signer, self.view, self.disk, guard)
         self._step(lambda node: node.start(self._scheduler.now_ms))
         life = self._life
         self._scheduler.after(self._rng.randrange(self._options.tick_ms), lambda: self._tick(life))
@@ -166,9 +166,6 @@ class Host:
             self._history.lost_power(self.number)
         pause = self._rng.randint(1, self._options.down_max_ms)
         self._scheduler.after(pause, self.boot)
-
-    def _records(self) -> Records:
-        return self.disk
 
     def _forget_votes(self) -> None:
         """The planted fault: neither the vote file nor the ballot's record is there after a restart."""

@@ -8,15 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from protocol.chain.rules import block_subsidy
+from protocol.chain.rules import ChainRules, block_subsidy
 from protocol.chain.script import script_address
-from protocol.codec import decode
 from protocol.crypto import verify_envelope
 from protocol.errors import ProtocolError
 from protocol.genesis import encode_genesis, first_period, period_heights
 from protocol.group.certificate import Certificate
-from protocol.group.data_block import CertifiedBlock, VerdictPayload, decode_block, decode_payload
-from protocol.group.data_chain import DataChain
+from protocol.group.data_block import VerdictPayload, decode_block, decode_payload
 from protocol.group.quorum import Electorate
 from protocol.group.vote import Phase, Slot, vote_body
 from protocol.payout.light import VerifiedList, trust_from_genesis, trust_from_list, verify_list
@@ -24,16 +22,26 @@ from protocol.payout.list_file import decode_list_file
 from protocol.payout.list_header import list_hash
 from protocol.payout.treasury import recognise_payment
 from protocol.tracking.verdict import Reason
-from simulations.chain import SimulatedBlock, View
-from simulations.history import CastVote, History, short
+from simulations.chain import SimulatedBlock
+from simulations.history import Ballot, CastVote, History, short
+from simulations.newcomer import Newcomer, follow
+
+NODE_REWARD_THOUSANDTHS = 35
+"""The nodes' share of each subsidy, said here once more on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run at its end: what happened, and the chain that came out."""
+    """A run at its end: what happened, the chain that came out, and what a newcomer makes of it."""
 
     history: History
     tip: SimulatedBlock
+    newcomer: Newcomer
+
+    @classmethod
+    def of(cls, history: History, tip: SimulatedBlock) -> "Ended":
+        """Return the end of a run."""
+        return cls(history, tip, follow(history, tip))
 
 
 Invariant = Callable[[Ended], Iterable[str]]
@@ -57,18 +65,31 @@ def invariant_one_statement_a_slot(ended: Ended) -> Iterator[str]:
 
 def invariant_locks_are_kept(ended: Ended) -> Iterator[str]:
     """Who precommitted a value prevotes another one only after a quorum prevoted that one, no earlier."""
-    history = ended.history
-    voters = len(history.founding.members)
-    for ballot, votes in history.votes.items():
+    for ballot, votes in ended.history.votes.items():
         for lock in votes:
             if lock.phase is not Phase.PRECOMMIT or not lock.block_hash:
                 continue
             for vote in votes:
-                if _breaks(lock, vote) and not any(
-                    3 * len(history.prevoters.get((ballot, round_, vote.block_hash), {})) > 2 * (voters - 2)
-                    for round_ in range(lock.round, vote.round)
-                ):
+                if _breaks(lock, vote) and not _is_freed(ended, ballot, lock, vote):
                     yield f"node {vote.number} broke its lock of round {lock.round} at {ballot}"
+
+
+def _is_freed(ended: Ended, ballot: Ballot, lock: CastVote, vote: CastVote) -> bool:
+    """Whether anybody can have proved that a quorum prevoted the other value, no earlier than the lock."""
+    electorate = ended.newcomer.electorates.get(ballot)
+    if electorate is None:
+        return True  # the ballot was never decided, so nobody can say who voted in it
+    rounds = range(lock.round, vote.round)
+    prevoters = (ended.history.prevoters.get((ballot, at, vote.block_hash), {}) for at in rounds)
+    return any(_is_final(electorate, signers) for signers in prevoters)
+
+
+def _is_final(electorate: Electorate, signers: Iterable[bytes]) -> bool:
+    """Whether these are more than two thirds of heads and age, counted here and not by the rules."""
+    there = frozenset(signers)
+    ages = [voter.age for voter in electorate.voters if voter.operator_key in there]
+    total = sum(voter.age for voter in electorate.voters)
+    return 3 * len(ages) > 2 * len(electorate.voters) and 3 * sum(ages) > 2 * total
 
 
 def _breaks(lock: CastVote, vote: CastVote) -> bool:
@@ -78,59 +99,42 @@ def _breaks(lock: CastVote, vote: CastVote) -> bool:
 
 def invariant_certificates_hold_from_genesis(ended: Ended) -> Iterator[str]:
     """Everything that any honest node took is signed by more than two thirds of the voters before it."""
-    history = ended.history
-    state, view = DataChain.from_genesis(history.founding.genesis), View(ended.tip)
-    packed = {decode_block(c.block).height: c for c in map(_certified, history.certified)}
-    for data in history.certified:
-        certified = _certified(data)
-        if decode_block(certified.block).height not in packed:
-            yield "a certified block without its predecessors"
-    for height in sorted(packed):
-        here = [c for c in map(_certified, history.certified) if decode_block(c.block).height == height]
-        for certified in here:
-            yield from _weak(
-                certified.certificate, history.founding.network, state.electorate, f"block {height}"
-            )
-        try:
-            state = state.apply(packed[height], view)
-        except ProtocolError as error:
-            yield f"a newcomer cannot take block {height}: {error}"
-            return
-
-
-def _certified(data: bytes) -> CertifiedBlock:
-    return decode(data, CertifiedBlock)
+    newcomer = ended.newcomer
+    if newcomer.refusal:
+        yield newcomer.refusal
+    for height, certificate in newcomer.certificates:
+        electorate = newcomer.electorates.get((certificate.electorate, height))
+        if electorate is not None:
+            yield from _weak(certificate, newcomer.network, electorate, f"block {height}")
 
 
 def _weak(certificate: Certificate, network: bytes, electorate: Electorate, what: str) -> Iterator[str]:
     """Count a certificate's valid signatures with arithmetic of our own."""
     slot = Slot(network, certificate.electorate, certificate.height, certificate.round, Phase.PRECOMMIT)
-    heads = age = 0
+    signers: list[bytes] = []
     for signer, signature in certificate.signatures:
         try:
             verify_envelope(signature + vote_body(slot, certificate.block_hash, signer), signer)
         except ProtocolError:
             yield f"the certificate of {what} holds a signature that does not"
-            continue
-        if signer in electorate:
-            heads, age = heads + 1, age + electorate.age(signer)
-    total = sum(voter.age for voter in electorate.voters)
-    if 3 * heads <= 2 * len(electorate.voters) or 3 * age <= 2 * total:
-        yield f"the certificate of {what} has {heads} of {len(electorate.voters)} voters"
+        else:
+            signers.append(signer)
+    if not _is_final(electorate, signers):
+        yield f"the certificate of {what} has {len(signers)} of {len(electorate.voters)} voters"
 
 
-def _verdict_blocks(history: History) -> Iterator[tuple[int, VerdictPayload, tuple[bytes, ...]]]:
-    """Yield (data height, payload, keys of the voters then) of the verdict blocks."""
-    voters = [member.operator_key for member in history.founding.genesis.members]
-    for height, body in history.disks_agree().items():
-        payload = decode_payload(decode_block(body))
-        if isinstance(payload, VerdictPayload):
-            yield height, payload, tuple(voters)
+def _verdict_blocks(ended: Ended) -> Iterator[tuple[VerdictPayload, Electorate | None]]:
+    """Yield each verdict block that honest nodes hold, with the voters who judged."""
+    for height, bodies in sorted(ended.history.blocks.items()):
+        for body in bodies:
+            payload = decode_payload(decode_block(body))
+            if isinstance(payload, VerdictPayload):
+                yield payload, ended.newcomer.electorates.get((ended.newcomer.electorate_name, height))
 
 
 def invariant_one_verdict_a_challenge(ended: Ended) -> Iterator[str]:
     """A challenge is judged once, and everybody holds the same verdicts."""
-    judged = Counter(payload.seq for _, payload, _ in _verdict_blocks(ended.history))
+    judged = Counter(payload.seq for payload, _ in _verdict_blocks(ended))
     yield from (f"challenge {seq} is judged {count} times" for seq, count in judged.items() if count > 1)
 
 
@@ -138,12 +142,16 @@ def invariant_honest_operators_are_valid(ended: Ended) -> Iterator[str]:
     """Whom more than two thirds of the judges heard in time, and reached, is VALID."""
     history = ended.history
     honest = [history.founding.members[number].key for number in history.honest]
-    for _, payload, voters in _verdict_blocks(history):
+    for payload, electorate in _verdict_blocks(ended):
         verdicts = {verdict.operator_key: verdict.reason for verdict in payload.verdicts}
+        if electorate is None:
+            continue
         for key in honest:
             seen = (payload.anchor_hash, key)
-            fewest = min(len(history.on_time.get(seen, {})), len(history.reached.get(seen, {})))
-            if 3 * fewest > 2 * len(voters) and verdicts.get(key) is not Reason.VALID:
+            heard = [history.founding.members[number].key for number in history.on_time.get(seen, {})]
+            reached = [history.founding.members[number].key for number in history.reached.get(seen, {})]
+            sure = _is_final(electorate, heard) and _is_final(electorate, reached)
+            if sure and verdicts.get(key) is not Reason.VALID:
                 yield f"honest {key.hex()[:8]} in challenge {payload.seq}: {verdicts.get(key)}"
 
 
@@ -151,14 +159,12 @@ def invariant_late_and_lying_are_not_valid(ended: Ended) -> Iterator[str]:
     """Who answered wrongly, or no honest judge in time, is never VALID."""
     history = ended.history
     late, liar = history.founding.late.key, history.founding.liar.key
-    for _, payload, _ in _verdict_blocks(history):
-        for verdict in payload.verdicts:
-            if verdict.reason is not Reason.VALID:
-                continue
-            if verdict.operator_key == liar:
-                yield f"the liar is VALID in challenge {payload.seq}"
-            if verdict.operator_key == late and not history.maybe_on_time.get((payload.anchor_hash, late)):
-                yield f"the late one is VALID in challenge {payload.seq}"
+    for payload, _ in _verdict_blocks(ended):
+        valid = [one.operator_key for one in payload.verdicts if one.reason is Reason.VALID]
+        if liar in valid:
+            yield f"the liar is VALID in challenge {payload.seq}"
+        if late in valid and not history.maybe_on_time.get((payload.anchor_hash, late)):
+            yield f"the late one is VALID in challenge {payload.seq}"
 
 
 def invariant_one_list_a_period(ended: Ended) -> Iterator[str]:
@@ -190,11 +196,15 @@ def invariant_lists_verify_and_add_up(ended: Ended) -> Iterator[str]:
             )
         assert verified is not None
         first, last = period_heights(genesis, period)
-        pool = carried + sum(block_subsidy(genesis.chain, at) * 35 // 1_000 for at in range(first, last + 1))
+        pool = carried + sum(_reward(genesis.chain, at) for at in range(first, last + 1))
         paid = sum(entry.amount for entry in verified.entries)
         if paid + verified.header.carried_out != pool:
             yield f"period {period}: {paid} paid and {verified.header.carried_out} carried are not {pool}"
         trust, carried, expected = trust_from_list(verified), verified.header.carried_out, expected + 1
+
+
+def _reward(rules: ChainRules, height: int) -> int:
+    return block_subsidy(rules, height) * NODE_REWARD_THOUSANDTHS // 1_000
 
 
 def invariant_cheats_are_not_paid(ended: Ended) -> Iterator[str]:
@@ -244,15 +254,8 @@ def invariant_honest_nodes_trust_each_other(ended: Ended) -> Iterator[str]:
     """No honest node punishes another, and none is expelled."""
     history = ended.history
     yield from history.punished
-    state, view = DataChain.from_genesis(history.founding.genesis), View(ended.tip)
-    packed = {decode_block(c.block).height: c for c in map(_certified, history.certified)}
-    try:
-        for height in sorted(packed):
-            state = state.apply(packed[height], view)
-    except ProtocolError:
-        return  # said by another law
     for number in history.honest:
-        if history.founding.members[number].key not in state.membership:
+        if history.founding.members[number].key not in ended.newcomer.members:
             yield f"honest member {number} was expelled"
 
 

@@ -1,7 +1,7 @@
 """Many seeds, and the one line that says what came of them.
 
-Answers for: the sums over all runs, and a description of each run that broke a law or stalled, with the
-command that repeats it. Spec: `spec/simulation.md`.
+Answers for: the sums over all runs, and what went wrong in each that broke a law or stalled, named by its
+seed. Spec: `spec/simulation.md`.
 """
 
 import hashlib
@@ -70,8 +70,11 @@ def run_seeds(seeds: Iterable[int], options: Options, tell: Callable[[str], None
 
 def describe(outcome: Outcome) -> list[str]:
     """Return a line for each thing that went wrong in a run."""
-    lines = [f"seed {outcome.seed}: VIOLATION {text}" for text in outcome.violations[:SHOWN_MAX]]
-    return lines + [f"seed {outcome.seed}: STALLED {text}" for text in outcome.pending[:SHOWN_MAX]]
+    shown = [f"VIOLATION {text}" for text in outcome.violations[:SHOWN_MAX]]
+    shown += [f"STALLED {text}" for text in outcome.pending[:SHOWN_MAX]]
+    hidden = len(outcome.violations) + len(outcome.pending) - len(shown)
+    more = [f"and {hidden} more; again with --first-seed {outcome.seed} --seeds 1"] if hidden else []
+    return [f"seed {outcome.seed}: {text}" for text in shown + more]
 
 
 def _guarded(seed: int, options: Options) -> Outcome:

@@ -1,0 +1,67 @@
+"""What somebody who was not there makes of the blocks and lists that honest nodes hold.
+
+Answers for: every certified block is taken from genesis on, on the chain that came out, as a new node
+takes it; so it is known who had a vote in which ballot. Counting those votes is left to `invariants`.
+Spec: `spec/simulation.md`.
+"""
+
+from dataclasses import dataclass, field
+
+from protocol.codec import decode
+from protocol.errors import ProtocolError
+from protocol.genesis import first_period
+from protocol.group.certificate import Certificate
+from protocol.group.data_block import CertifiedBlock, decode_block
+from protocol.group.data_chain import DataChain
+from protocol.group.membership import voters_of
+from protocol.group.quorum import Electorate
+from protocol.group.vote import LIST_ELECTORATE
+from protocol.payout.list_file import decode_list_file
+from simulations.chain import SimulatedBlock, View
+from simulations.history import Ballot, History
+
+
+@dataclass(slots=True)
+class Newcomer:
+    """The outcome."""
+
+    network: bytes
+    electorate_name: str
+    members: frozenset[bytes] = frozenset()
+    """Who is a member in the end."""
+    electorates: dict[Ballot, Electorate] = field(default_factory=dict)
+    certificates: list[tuple[int, Certificate]] = field(default_factory=list)
+    """Of every version of every data block, with its height."""
+    refusal: str = ""
+    """Why a block cannot be taken; empty when all can."""
+
+
+def follow(history: History, tip: SimulatedBlock) -> Newcomer:
+    """Take everything from genesis on."""
+    state, view = DataChain.from_genesis(history.founding.genesis), View(tip)
+    outcome = Newcomer(state.network, state.electorate_name)
+    by_height: dict[int, CertifiedBlock] = {}
+    for data in history.certified:
+        certified = decode(data, CertifiedBlock)
+        height = decode_block(certified.block).height
+        outcome.certificates.append((height, certified.certificate))
+        by_height.setdefault(height, certified)
+    _list_electorates(history, state.electorate, outcome)
+    outcome.electorates[(state.electorate_name, 1)] = state.electorate
+    for height in range(1, max(by_height, default=0) + 1):
+        try:
+            state = state.apply(by_height[height], view)
+        except (ProtocolError, KeyError) as error:
+            outcome.refusal = f"a newcomer cannot take block {height}: {error}"
+            break
+        outcome.electorates[(state.electorate_name, height + 1)] = state.electorate
+    outcome.members = frozenset(member.operator_key for member in state.membership.members)
+    return outcome
+
+
+def _list_electorates(history: History, founders: Electorate, outcome: Newcomer) -> None:
+    """Note who votes on which list: the founders on the first, then whom the list before names."""
+    outcome.electorates[(LIST_ELECTORATE, first_period(history.founding.genesis))] = founders
+    for period, files in sorted(history.lists.items()):
+        members = decode_list_file(next(iter(files))).members
+        outcome.electorates[(LIST_ELECTORATE, period + 1)] = voters_of(members)
