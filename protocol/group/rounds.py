@@ -86,6 +86,8 @@ class Rounds:
 
     def _vote(self, phase: Phase, block_hash: bytes) -> bool:
         self.step = phase
+        if self.me is not None and self._log.at(self.round).tally(phase).says(self.me, block_hash):
+            return True  # said before a crash, and still at hand
         body = vote_body(self._slot(phase), block_hash, self.me or bytes(32))
         self._say(phase, vote_content(block_hash), body)
         return True
@@ -118,6 +120,8 @@ class Rounds:
         self.round = max(self.round, self.spoken.last[0])
         self._note_valid()
         self._enter(self.round)
+        if self.me is not None:  # perhaps it was kept and never sent
+            self._out.extend(Resend(envelope) for envelope in self._log.said_by(self.me))
         for phase in (Phase.PREVOTE, Phase.PRECOMMIT):
             voted = self.spoken.vote(self.round, phase)
             if voted is not None:

@@ -3,7 +3,8 @@
 from protocol.group.consensus import Consensus
 from protocol.group.proposer import proposer_order
 from protocol.group.vote import Phase, value_hash
-from tests.support.ballots import HEIGHT, NAME, NETWORK, SIGNERS, BallotNetwork, Replica
+from tests.support.ballot_replica import HEIGHT, NAME, NETWORK, SIGNERS, Replica
+from tests.support.ballots import BallotNetwork
 
 A, B = b"A", b"B"
 

@@ -8,16 +8,9 @@ from protocol.group.consensus import Consensus
 from protocol.group.quorum import Electorate, Voter
 from protocol.group.tally import FUTURE_ROUNDS, PAST_ROUNDS
 from protocol.group.vote import NIL, Phase, Proposal, Slot, Vote, check_signed, value_hash, vote_body
+from tests.support.ballot_replica import BASE_MS, HEIGHT, NAME, NETWORK, SIGNERS, check_decision
 from tests.support.ballot_scenes import A, B, in_order, machine, numbers, opened
-from tests.support.ballots import (
-    BASE_MS,
-    HEIGHT,
-    NAME,
-    NETWORK,
-    SIGNERS,
-    BallotNetwork,
-    check_decision,
-)
+from tests.support.ballots import BallotNetwork
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 7, 10])

@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from protocol.crypto import envelope_body
 from protocol.group.quorum import Quorum
 from protocol.group.vote import NIL, Phase, Vote, check_equivocation, value_hash
-from tests.support.ballots import NETWORK, BallotNetwork, check_decision, contradictions
+from tests.support.ballot_replica import NETWORK, check_decision
+from tests.support.ballots import BallotNetwork, contradictions
 
 GOOD = tuple(b"good %d" % number for number in range(3))
 BAD = b"bad"
@@ -34,8 +35,9 @@ class ConsensusFaults(RuleBasedStateMachine):
         order=st.permutations(range(7)),
         wanted=st.integers(0, 3),
         twins=st.booleans(),
+        records_first=st.booleans(),
     )
-    def begin(self, ages: list[int], order: list[int], wanted: int, twins: bool) -> None:
+    def begin(self, ages: list[int], order: list[int], wanted: int, twins: bool, records_first: bool) -> None:
         dishonest: list[int] = []
         for number in [number for number in order if number < len(ages)][:wanted]:
             heads, age = len(dishonest) + 1, sum(ages[other] for other in [*dishonest, number])
@@ -43,6 +45,7 @@ class ConsensusFaults(RuleBasedStateMachine):
                 dishonest.append(number)
         self.network = BallotNetwork(ages, dishonest, twins=twins)
         for replica in self.network.everyone:
+            replica.records_first = records_first
             self.network.accept(replica.number, GOOD[0])
             self.network.boot(replica, GOOD[0] if replica.number % 2 else None)
 

@@ -10,7 +10,8 @@ from protocol.group.quorum import Electorate, Quorum
 from protocol.group.tally import Offer
 from protocol.group.vote import NIL, Phase, value_hash
 from tests.protocol.group.test_consensus_faults import GOOD, ConsensusFaults
-from tests.support.ballots import HEIGHT, NAME, NETWORK, SIGNERS, BallotNetwork
+from tests.support.ballot_replica import HEIGHT, NAME, NETWORK, SIGNERS
+from tests.support.ballots import BallotNetwork
 
 INVARIANTS: dict[str, Callable[[ConsensusFaults], None]] = {
     name: getattr(ConsensusFaults, name) for name in dir(ConsensusFaults) if name.startswith("invariant_")

@@ -6,8 +6,9 @@ from protocol.group import rounds
 from protocol.group.actions import Sign
 from protocol.group.consensus import Consensus
 from protocol.group.vote import NIL, Phase, Proposal, Vote, check_signed, value_hash
+from tests.support.ballot_replica import BASE_MS, HEIGHT, NAME, NETWORK, SIGNERS, Replica
 from tests.support.ballot_scenes import A, B, in_order, locked_alone, machine, numbers, opened
-from tests.support.ballots import BASE_MS, HEIGHT, NAME, NETWORK, SIGNERS, BallotNetwork, Replica
+from tests.support.ballots import BallotNetwork
 
 
 @pytest.mark.parametrize("feed", [False, True])
@@ -35,6 +36,7 @@ def test_what_was_recorded_but_never_sent_is_said_again_to_the_letter() -> None:
     network = opened([1] * 4)
     replica = network.at(in_order([1] * 4)[0])
     assert replica.consensus is not None
+    replica.records_first = True
     effects = replica.act(replica.consensus.offer(A, 0))
     assert len(effects.records) == 2, "a proposal and the prevote for it"
     network.finish(replica, effects, killed_at=len(effects.records))
@@ -42,6 +44,21 @@ def test_what_was_recorded_but_never_sent_is_said_again_to_the_letter() -> None:
     network.boot(replica, B)
     [again] = network.signed.values()
     assert isinstance(again, Vote) and again.block_hash == value_hash(A)
+
+
+def test_what_was_stored_but_never_recorded_is_recorded_before_it_is_sent() -> None:
+    network = opened([1] * 4)
+    replica = network.at(in_order([1] * 4)[0])
+    assert replica.consensus is not None
+    network.finish(replica, replica.act(replica.consensus.offer(A, 0)), killed_at=1)
+    assert replica.disk.envelopes and not replica.disk.records and not network.signed
+    network.boot(replica, B)
+    network.run([replica.number], 1_000)
+    assert len(replica.disk.records) == 2
+    said = {statement.slot.phase: statement for statement in network.signed.values()}
+    assert set(said) == {Phase.PROPOSE, Phase.PREVOTE}
+    vote = said[Phase.PREVOTE]
+    assert isinstance(vote, Vote) and vote.block_hash == value_hash(A)
 
 
 def test_a_restarted_proposer_does_not_propose_twice() -> None:

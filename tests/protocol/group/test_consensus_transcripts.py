@@ -8,16 +8,8 @@ import pytest
 from protocol.group.consensus import Consensus
 from protocol.group.proposer import proposer_order
 from protocol.group.vote import Phase, Proposal, Statement, Vote, check_signed, value_hash
-from tests.support.ballots import (
-    HEIGHT,
-    NAME,
-    NETWORK,
-    SIGNERS,
-    BallotNetwork,
-    Certified,
-    Effects,
-    Replica,
-)
+from tests.support.ballot_replica import HEIGHT, NAME, NETWORK, SIGNERS, Certified, Effects, Replica
+from tests.support.ballots import BallotNetwork
 from tests.support.transcripts import TRANSCRIPTS, check_transcript
 
 PHASES = {"prevote": Phase.PREVOTE, "precommit": Phase.PRECOMMIT}
