@@ -43,7 +43,7 @@ from zenp2p.lock import DirectoryLock
 from zenp2p.logs import quiet_libraries
 from zenp2p.network.host import open_network
 from zenp2p.ports import Endpoint, Network
-from zenp2p.store import LevelStore
+from zenp2p.store import LevelStore, StoreReadOnly
 from zenp2p.vote_file import PRUNE_BYTES, VoteFile
 
 log = logging.getLogger(__name__)
@@ -142,11 +142,13 @@ class Daemon:
         self.network = network
         self.driver = Driver(node, guard, opened.store, opened.vote_file, network, nursery, self._announce)
 
+        self.halted = ""
+        """Why nothing is written any more; empty while all is well."""
         rpc = opened.config.rpc
         self.rpc = RpcServer(self._methods(), opened.directory, rpc.host, rpc.port)
 
     def _methods(self) -> Methods:
-        context = Context(self.node, self.opened.chain, self.network, self._submit)
+        context = Context(self.node, self.opened.chain, self.network, self._submit, self._problems)
         methods = Methods()
         NodeMethods(context).register(methods)
         PayoutMethods(context).register(methods)
@@ -178,16 +180,35 @@ class Daemon:
             network.serve(PROBE_PROTOCOL, daemon._answer_probe)
             await daemon.driver.step(lambda node: node.start(daemon_ms()))
             await tasks.start(daemon.rpc.serve)
-            tasks.start_soon(daemon._receive)
-            tasks.start_soon(daemon._tick)
-            tasks.start_soon(daemon._hand_in_registration)
-            if with_chain:
-                tasks.start_soon(daemon._run_chain)
-            tasks.start_soon(daemon._tend_votes)
+            tasks.start_soon(daemon._work)
             tasks.start_soon(daemon._watch_clock)
             log.info("started", extra={"operator": node.operator_key.hex(), "network": node.network.hex()})
             yield daemon
             tasks.cancel_scope.cancel()
+
+    async def _work(self) -> None:
+        """Run everything that writes; when the disk takes no more, stop it and let RPC go on reading.
+
+        What the machine decided in the step that could not be written was never sent.
+        """
+        try:
+            async with trio.open_nursery() as work:
+                work.start_soon(self._receive)
+                work.start_soon(self._tick)
+                work.start_soon(self._hand_in_registration)
+                work.start_soon(self._tend_votes)
+                if self._with_chain:
+                    work.start_soon(self._run_chain)
+        except* StoreReadOnly:
+            self.halted = self.opened.store.read_only_reason or "the disk took no more"
+            log.error("read-only: make room on the disk and restart", extra={"reason": self.halted})
+
+    def _problems(self) -> list[str]:
+        """Return what somebody should look at, besides what the node machine knows."""
+        problems = [f"read-only: {self.halted}"] if self.halted else []
+        if not self.opened.vote_file.complete:
+            problems.append("the vote file was damaged: this node only listens until old votes cannot matter")
+        return problems
 
     async def _receive(self) -> None:
         """Share incoming messages out between the chain and the node machine."""

@@ -8,6 +8,7 @@ at a time, so the machine never sees two at once. What the machine decides is le
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import trio
@@ -27,7 +28,8 @@ from protocol.node.effects import (
 )
 from protocol.node.machine import Node
 from protocol.node.records import encode_slot
-from zenp2p.ports import Endpoint, Network, Received, Store, TransportError
+from zenp2p.ports import Endpoint, Network, Received, Store, StoreError, TransportError
+from zenp2p.store import StoreReadOnly
 
 log = logging.getLogger(__name__)
 
@@ -76,14 +78,26 @@ class Driver:
         self._sends = trio.CapacityLimiter(SENDS_AT_ONCE_MAX)
         self._waiting = 0
         self.dropped = 0
+        self.halted = trio.Event()
+        """Set when what the machine decided could not be written: its state is ahead of the disk."""
 
     async def step(self, act: Callable[[Node], list[Effect]]) -> None:
         """Let the machine take one input, then carry its effects out."""
         async with self._turn:
+            if self.halted.is_set():
+                raise StoreReadOnly("the node is read-only since the disk took no more")
             effects = act(self.node)
             if effects:
-                await self._record(effects)
+                await self._keep(effects)
                 await self._release(effects)
+
+    async def _keep(self, effects: Sequence[Effect]) -> None:
+        """Make a step's effects durable; when that fails, nothing is ever sent again by this driver."""
+        try:
+            await self._record(effects)
+        except StoreError:
+            self.halted.set()
+            raise
 
     async def receive(self, batch: Sequence[Received]) -> None:
         """Hand a batch of messages in."""
@@ -162,4 +176,5 @@ class Driver:
                 fast = trio.current_time() - started <= effect.deadline_seconds
         except TransportError as error:
             log.debug("not reached", extra={"peer": effect.peer.hex(), "error": str(error)})
-        await self.step(lambda node: node.probed(ProbeResult(effect.token, ip, reply, fast)))
+        with suppress(StoreReadOnly):  # whoever runs the driver hears of it from the other inputs
+            await self.step(lambda node: node.probed(ProbeResult(effect.token, ip, reply, fast)))

@@ -21,6 +21,8 @@ class Context:
     chain: EmbeddedService
     network: Network
     submit: Callable[[bytes], Awaitable[None]]
+    problems: Callable[[], list[str]]
+    """What the shell has to complain of."""
 
     def address(self, address: bytes) -> str:
         """Return the text of a 21-byte address; empty for none."""

@@ -96,6 +96,7 @@ class NodeMethods:
 
     def _problems(self, registered: bool) -> Iterator[str]:
         node = self._node
+        yield from self._context.problems()
         if not registered:
             yield "not registered: no challenge can be VALID until a registration is certified"
         if not self._context.network.peers():
