@@ -6,6 +6,7 @@ connection to an honest bystander, talks with it, and lets a newcomer in.
 """
 
 import os
+import time
 
 import pytest
 import trio
@@ -26,6 +27,7 @@ from tests.support.attackers import TOPIC, insist, scene
 from tests.support.networks import seed, take, until
 from zenp2p.network.identity import peer_id
 from zenp2p.network.limits import Limits
+from zenp2p.network.packets import BACKOFF_MAX
 
 NAMELESS = b"\x12\x20" + bytes(range(32))
 """A peer id that is a hash, so that it contains no key."""
@@ -91,6 +93,9 @@ GOSSIP_NUISANCES = {
             ]
         )
     ),
+    "back-offs of topics that we are not in": rpc(
+        control=ControlMessage(prune=[ControlPrune(topicID=f"topic {n}", backoff=60) for n in range(500)])
+    ),
     "thousands of ids and grafts": rpc(
         control=ControlMessage(
             ihave=[ControlIHave(topicID=TOPIC, messageIDs=[os.urandom(40) for _ in range(9000)])],
@@ -122,8 +127,44 @@ async def test_a_nuisance_in_gossip_leaves_no_trace(data: bytes) -> None:
         assert len(life.gossip.peer_topics) <= limits.topics_max + 1
         assert set(life.router.mesh) == {TOPIC}
         assert set(life.router.back_off) <= {TOPIC}
+        assert max(life.router.back_off.get(TOPIC, {None: 0}).values()) <= time.time() + BACKOFF_MAX
         assert set(life.router.graft_flood_tracking.get(attacker.muxer.peer_id, {})) <= {TOPIC}
         assert len(life.host.get_peerstore().peer_ids()) <= 1
+
+
+async def test_gossip_above_the_rate_is_taken_later_and_not_lost() -> None:
+    async with scene(Limits(gossip_rate_max=100.0)) as stage:
+        attacker = await stage.attacker()
+        stream = await attacker.gossip()
+        await trio.sleep(0.2)
+        begun = trio.current_time()
+        for number in range(120):
+            await stream.write(rpc(publish=[attacker.signed(b"%d" % number, number)]))
+        heard: list[bytes] = []
+        while len(heard) < 120:
+            heard += [one.data for one in await take(stage.victim, 1) if one.peer == attacker.key]
+        assert heard == [b"%d" % number for number in range(120)]
+        assert trio.current_time() - begun > 1.0  # 100 at once, then a packet and its message count two
+
+
+async def test_a_heap_of_tiny_packets_does_not_hold_the_others_up() -> None:
+    async with scene(Limits(gossip_rate_max=1e9)) as stage, trio.open_nursery() as nursery:
+        gaps: list[float] = []
+
+        async def watch() -> None:
+            while True:
+                before = time.thread_time()
+                await trio.sleep(0)
+                gaps.append(time.thread_time() - before)
+
+        attacker = await stage.attacker()
+        stream = await attacker.gossip()
+        nursery.start_soon(watch)
+        await stream.write(b"\x00" * 150_000 + rpc(publish=[attacker.signed(b"the end", 1)]))
+        while b"the end" not in [message.data for message in await take(stage.victim, 1)]:
+            pass
+        nursery.cancel_scope.cancel()
+        assert max(gaps) < 0.15
 
 
 async def test_a_second_gossip_stream_takes_the_place_of_the_first() -> None:

@@ -58,6 +58,11 @@ class Attacker:
     muxer: Muxer
     keys: KeyPair
 
+    @property
+    def key(self) -> OperatorKey:
+        """Who the attacker says it is."""
+        return OperatorKey(self.keys.public_key.to_bytes())
+
     async def stream(self, protocol: str) -> Stream:
         """Open a stream of a protocol."""
         stream = await self.muxer.open_stream()

@@ -51,8 +51,8 @@ class Limits:
     """Bytes of one connection that came in and were not read; then the connection ends."""
     refused_streams_max: int = 512
     """Such resets between two pings, after which a peer loses its connection."""
-    gossip_rate_max: float = 1000.0
-    """Gossip messages plus KiB a second of one peer; what comes faster is read later."""
+    gossip_rate_max: float = 2000.0
+    """Gossip packets, messages and KiB a second of one peer; what comes faster is read later."""
     gossip_ids_max: int = 5000
     """Message ids in one IHAVE or IWANT; further ones are not looked at."""
     topics_max: int = 64
