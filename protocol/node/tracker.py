@@ -141,10 +141,16 @@ class Tracker:
             if self.is_judge:
                 answers.prepare(answers.registrations)
             opened = self._open[key] = OpenChallenge(self._network, answers)
-            while len(self._open) > OPEN_MAX:
-                del self._open[next(iter(self._open))]
+            self._make_room()
         self._newest = opened
         return opened
+
+    def _make_room(self) -> None:
+        """Drop what is too much: challenges of lost branches first, then the oldest."""
+        while len(self._open) > OPEN_MAX:
+            here = [(one.challenge.seq, one.challenge.anchor_hash) for one in self._current()]
+            lost = [key for key in self._open if key not in here]
+            del self._open[next(iter(lost or self._open))]
 
     def _current(self) -> Iterator[OpenChallenge]:
         """Yield the open challenges whose anchors are on the chain."""
