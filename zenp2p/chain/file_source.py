@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from protocol.chain.block import Block, block_hash, check_merkle_root, coinbase_height, parse_block
-from protocol.chain.rules import ChainRules
+from protocol.chain.rules import ChainFamily, ChainRules
+from protocol.chain.script import script_address
+from protocol.chain.transaction import OutPoint, decode_transaction
 from protocol.errors import InvalidChainData
-from protocol.units import Hash32, Height
+from protocol.units import Hash32, Height, Zatoshi
 from zenp2p.chain.known_chains import recognise_chain
 
-FILE_BYTES_MAX = 1 << 30
+FILE_BYTES_MAX = 1 << 28
 """Bytes of all blocks together."""
 BLOCK_BYTES_MAX = 4_000_000
 """Bytes of the largest block of any known chain."""
@@ -80,24 +82,31 @@ class FileSource:
             raise InvalidChainData("the file holds no block")
         self.rules = rules if rules is not None else recognise_chain(raw_blocks)
         self._raw = list(raw_blocks)
-        blocks = [parse_block(raw, self.rules) for raw in raw_blocks]
-        self._hashes = [block_hash(block.header) for block in blocks]
+        self._hashes: list[Hash32] = []
+        unlinked, mismatched = self._read(first_height)
         self._position = {each: position for position, each in enumerate(self._hashes)}
-        if len(self._position) != len(blocks):
+        if len(self._position) != len(self._raw):
             raise InvalidChainData("a block stands in the file twice")
-        self._first = _first_height(blocks) if first_height is None else Height(first_height)
-        self.unlinked = tuple(
-            Height(self._first + position)
-            for position, block in enumerate(blocks)
-            if position and block.header.previous != self._hashes[position - 1]
-        )
+        self.unlinked = tuple(Height(self._first + position) for position in unlinked)
         """Heights of the blocks that do not name the block before them."""
-        self.mismatched = tuple(
-            Height(self._first + position)
-            for position, block in enumerate(blocks)
-            if not _has_its_merkle_root(block)
-        )
+        self.mismatched = tuple(Height(self._first + position) for position in mismatched)
         """Heights of the blocks whose header does not commit to their transactions."""
+
+    def _read(self, first_height: int | None) -> tuple[list[int], list[int]]:
+        """Take hashes and heights from the blocks, one at a time; return the positions of odd ones."""
+        unlinked, mismatched = [], []
+        for position, raw in enumerate(self._raw):
+            block = parse_block(raw, self.rules)
+            if position == 0:
+                self._first = coinbase_height(block) if first_height is None else Height(first_height)
+            elif block.header.previous != self._hashes[-1]:
+                unlinked.append(position)
+            if first_height is None:
+                _check_height(block, position, self._first + position)
+            if not _has_its_merkle_root(block):
+                mismatched.append(position)
+            self._hashes.append(block_hash(block.header))
+        return unlinked, mismatched
 
     @property
     def first_height(self) -> Height:
@@ -124,17 +133,14 @@ class FileSource:
         return None if position is None else self._raw[position]
 
 
-def _first_height(blocks: Sequence[Block]) -> Height:
-    """Return the first block's height; raises `InvalidChainData` unless the coinbases count up by one."""
-    first = coinbase_height(blocks[0])
-    for position, block in enumerate(blocks):
-        stated = coinbase_height(block)
-        if stated != first + position:
-            raise InvalidChainData(
-                f"block {position + 1} of the file states height {stated}, {first + position} would follow;"
-                " give the first height to number them by their order"
-            )
-    return first
+def _check_height(block: Block, position: int, expected: int) -> None:
+    """Raise `InvalidChainData` unless the coinbase states the height that follows."""
+    stated = coinbase_height(block)
+    if stated != expected:
+        raise InvalidChainData(
+            f"block {position + 1} of the file states height {stated}, {expected} would follow;"
+            " give the first height to number the blocks by their order"
+        )
 
 
 def _has_its_merkle_root(block: Block) -> bool:
@@ -143,3 +149,59 @@ def _has_its_merkle_root(block: Block) -> bool:
     except InvalidChainData:
         return False
     return True
+
+
+class FileView:
+    """A file's chain up to some height, as the rules ask for it. Fulfils `protocol.chain.view.ChainView`.
+
+    Transactions are numbered from the file's first block. It holds what a challenge needs; a
+    balance is counted from all transactions each time.
+    """
+
+    def __init__(self, source: FileSource, until: int) -> None:
+        """Take the blocks up to height `until`, which the file must hold."""
+        self._source = source
+        self._until = Height(until)
+        self._raw: list[bytes] = []
+        self._counts: list[int] = []
+        for height in range(source.first_height, until + 1):
+            block = source.block(source.block_hash(height) or Hash32(b"")) or b""
+            self._raw += [tx.raw for tx in parse_block(block, source.rules).transactions]
+            self._counts.append(len(self._raw))
+
+    @property
+    def family(self) -> ChainFamily:
+        """How the chain's transactions are laid out."""
+        return self._source.rules.family
+
+    def tip(self) -> tuple[Height, Hash32]:
+        """Return the last height taken, and its block's hash."""
+        return self._until, self._source.block_hash(self._until) or Hash32(b"")
+
+    def block_hash(self, height: int) -> Hash32 | None:
+        """Return the hash of the block at `height`, None outside of what was taken."""
+        return self._source.block_hash(height) if height <= self._until else None
+
+    def transaction_count(self, height: int) -> int:
+        """Return the file's transactions up to `height`; raises `IndexError` above the last one."""
+        if height < self._source.first_height:
+            return 0
+        return self._counts[height - self._source.first_height]
+
+    def transaction(self, ordinal: int) -> bytes:
+        """Return the raw transaction with this number; raises `IndexError`."""
+        if ordinal < 0:
+            raise IndexError(f"no transaction {ordinal}")
+        return self._raw[ordinal]
+
+    def balance(self, address: bytes, height: int) -> Zatoshi:
+        """Return what an address holds of the outputs made in the file."""
+        held: dict[OutPoint, int] = {}
+        for raw in self._raw[: self.transaction_count(height)]:
+            tx = decode_transaction(raw, self.family)
+            for item in tx.inputs:
+                held.pop(item.previous, None)
+            for index, output in enumerate(tx.outputs):
+                if script_address(output.script) == address:
+                    held[OutPoint(tx.txid, index)] = output.amount
+        return Zatoshi(sum(held.values()))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from protocol.chain import rules
 from protocol.chain.address import AddressPrefixes
-from protocol.chain.block import Block, compact_target, parse_block
+from protocol.chain.block import compact_target, parse_block
 from protocol.chain.rules import ChainFamily, ChainRules
 from protocol.codec import replace
 from protocol.errors import InvalidChainData
@@ -48,18 +48,19 @@ def recognise_chain(raw_blocks: Sequence[bytes]) -> ChainRules:
     Zcash comes before Zen: where both fit, they read the same. Raises `InvalidChainData`,
     saying what stopped the one that came furthest.
     """
-    stopped: tuple[int, InvalidChainData] | None = None
+    stopped, reason = -1, InvalidChainData("no chain is known")
     for main, test in _CANDIDATES:
-        blocks: list[Block] = []
-        try:
-            blocks += (parse_block(raw, main) for raw in raw_blocks)
-        except InvalidChainData as error:
-            if stopped is None or len(blocks) > stopped[0]:
-                stopped = len(blocks), error
-            continue
-        return test if any(_is_easy(block.header.bits) for block in blocks) else main
-    position, reason = stopped if stopped is not None else (0, InvalidChainData("no chain is known"))
-    raise InvalidChainData(f"block {position + 1} of the file is of no known chain: {reason}")
+        easy = False
+        for position, raw in enumerate(raw_blocks):
+            try:
+                easy |= _is_easy(parse_block(raw, main).header.bits)
+            except InvalidChainData as error:
+                if position > stopped:
+                    stopped, reason = position, error
+                break
+        else:
+            return test if easy else main
+    raise InvalidChainData(f"block {stopped + 1} of the file is of no known chain: {reason}")
 
 
 def _is_easy(bits: int) -> bool:

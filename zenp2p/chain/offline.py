@@ -1,9 +1,9 @@
 """A challenge derived from a file of blocks, without a node: what anybody can check.
 
-Answers for: the same rules as a daemon's (`protocol.tracking.challenge`), over the same
-index, with the file as the whole chain: T counts the file's transactions up to the
-anchor. Reading the file is `file_source`'s, showing the result the command line's.
-Spec: `spec/challenge.md`, `spec/index.md`.
+Answers for: the same rules as a daemon's (`protocol.tracking.challenge`), with the file as
+the whole chain: T counts the file's transactions up to the anchor. Reading the file is
+`file_source`'s, showing the result the command line's. Spec: `spec/challenge.md`,
+`spec/index.md`.
 """
 
 from dataclasses import dataclass
@@ -18,10 +18,7 @@ from protocol.codec import replace
 from protocol.errors import RequestError
 from protocol.tracking.challenge import Challenge, Sample, compute_answer, derive_samples
 from protocol.units import ChallengeSeq, Hash32, Height
-from zenp2p.chain.file_source import FileSource, read_blocks
-from zenp2p.chain.follower import Follower
-from zenp2p.chain.index import ChainIndex
-from zenp2p.store import MemoryStore
+from zenp2p.chain.file_source import FileSource, FileView, read_blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +53,10 @@ def derive_from_file(
     if anchor_hash is None:
         last = source.tip()[0]
         raise RequestError(f"the file holds heights {source.first_height} to {last}, not {anchor_height}")
-    index = index_of(source, anchor_height)
-    challenge = _challenge(seq, anchor_height, anchor_hash, index.transaction_count(anchor_height))
+    view = FileView(source, anchor_height)
+    challenge = _challenge(seq, anchor_height, anchor_hash, view.transaction_count(anchor_height))
     asked = replace(parameters.ZEN, samples=samples)
-    found = derive_samples(challenge, operator_key, index, asked)
+    found = derive_samples(challenge, operator_key, view, asked)
     return Derived(
         challenge,
         found,
@@ -99,14 +96,6 @@ def _describe_sample(sample: Sample, rules: ChainRules) -> dict[str, Any]:
         "address_hex": sample.address.hex() or None,
         "bytes": len(sample.raw),
     }
-
-
-def index_of(source: FileSource, until: int) -> ChainIndex:
-    """Return an index in memory of the file's blocks up to height `until`."""
-    index = ChainIndex(MemoryStore(), source.rules, source.first_height, partial=True)
-    for _ in Follower(source, index).follow(until - source.first_height + 1, until):
-        pass
-    return index
 
 
 def _challenge(seq: int, height: int, anchor_hash: Hash32, transactions: int) -> Challenge:

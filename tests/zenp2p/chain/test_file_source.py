@@ -8,12 +8,13 @@ import pytest
 
 from protocol.chain.block import block_hash, parse_block
 from protocol.chain.script import script_address
+from protocol.chain.view import ChainView
 from protocol.errors import InvalidChainData
 from protocol.units import Hash32
 from tests.support import embedded_chain as made
 from tests.support.chain_data import chain_data_path, read_hex_lines
 from zenp2p.chain import file_source
-from zenp2p.chain.file_source import FileSource, read_blocks
+from zenp2p.chain.file_source import FileSource, FileView, read_blocks
 from zenp2p.chain.follower import Follower
 from zenp2p.chain.index import ChainIndex
 from zenp2p.chain.known_chains import ZCASH, ZCASH_TESTNET
@@ -154,6 +155,30 @@ class TestIndexing:
                     coins[tx.txid, number] = (script_address(output.script), output.amount)
         owners = {owner for owner, _ in coins.values() if owner}
         assert len(owners) > 30
+        view = FileView(source, 1_028_600)
         for owner in owners:
             held = sum(amount for address, amount in coins.values() if address == owner)
-            assert index.balance(owner, 1_028_600) == held
+            assert index.balance(owner, 1_028_600) == view.balance(owner, 1_028_600) == held
+
+    def test_the_view_of_a_file_says_what_the_index_says(self) -> None:
+        source = FileSource(read_hex_lines(CANOPY))
+        index = ChainIndex(MemoryStore(), source.rules, source.first_height)
+        for _ in Follower(source, index).follow(1_000, until=1_028_500):
+            pass
+        view: ChainView = FileView(source, 1_028_500)
+        assert (view.tip(), view.family) == (index.tip(), index.family)
+        heights = range(1_028_398, 1_028_501)
+        for ask in (ChainIndex.block_hash, ChainIndex.transaction_count):
+            assert [getattr(view, ask.__name__)(height) for height in heights] == [
+                ask(index, height) for height in heights
+            ]
+        total = index.transaction_count(1_028_500)
+        assert [view.transaction(at) for at in range(total)] == [index.transaction(at) for at in range(total)]
+        assert view.block_hash(1_028_501) is None
+        for out in (
+            lambda: view.transaction(total),
+            lambda: view.transaction(-1),
+            lambda: view.transaction_count(1_028_501),
+        ):
+            with pytest.raises(IndexError):
+                out()
