@@ -20,11 +20,13 @@ PATIENCE_MILLISECONDS = 1_000
 """Time after which another peer is asked for the same block as well."""
 REQUESTS_PER_SECOND = 32
 """Requests of one peer that are served; more are left unanswered."""
+SERVED_BYTES_PER_SECOND = 4_000_000
+"""Bytes of replies that one peer gets; it could not check more."""
 HEADERS_ASKED_PER_SECOND = 4
 """Requests for headers that one peer gets: checking 1,000 takes about 20 ms, and it can make more."""
 PUSHES_PER_SECOND = 256
 """Announced blocks and transactions of one peer that are looked at; more are dropped."""
-KNOWN_MAX = 2_048
+KNOWN_MAX = 512
 """Blocks and transactions of which we remember that a peer has them."""
 BRANCH_MAX = 20_000
 """Headers of one offered branch; a reorganisation deeper than this is not followed by itself."""
@@ -40,12 +42,12 @@ class Allowance:
         self._second = 0
         self._count = 0
 
-    def take(self, now_ms: int) -> bool:
-        """Use one up; False when none is left in this second."""
+    def take(self, now_ms: int, amount: int = 1) -> bool:
+        """Use some up; False when so many are not left in this second."""
         second = now_ms // 1_000
         if second != self._second:
             self._second, self._count = second, 0
-        self._count += 1
+        self._count += amount
         return self._count <= self._limit
 
 
@@ -117,6 +119,7 @@ class Peer:
     key: OperatorKey
     known: Remembered = field(default_factory=lambda: Remembered(KNOWN_MAX))
     requests: Allowance = field(default_factory=lambda: Allowance(REQUESTS_PER_SECOND))
+    served: Allowance = field(default_factory=lambda: Allowance(SERVED_BYTES_PER_SECOND))
     asked: Allowance = field(default_factory=lambda: Allowance(HEADERS_ASKED_PER_SECOND))
     pushes: Allowance = field(default_factory=lambda: Allowance(PUSHES_PER_SECOND))
     headers: Debt = field(default_factory=Debt)

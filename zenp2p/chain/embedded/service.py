@@ -37,6 +37,8 @@ MINING_PAUSE_SECONDS = 0.02
 """Between two slices of nonces; between two looks at a tip that is too young, `TICK_SECONDS`."""
 SENDS_WAITING_MAX = 1_024
 """Messages waiting to be sent; a further one is dropped, and asked for again by whoever lacks it."""
+SENDS_BYTES_MAX = 32_000_000
+"""Bytes of messages waiting or on their way, to peers that perhaps do not read them."""
 SEND_SECONDS_MAX = 10
 
 OnEvent = Callable[[ChainEvent], Awaitable[None]]
@@ -54,6 +56,7 @@ class EmbeddedService:
         self._follower = Follower(self.chain, self.index)
         self._sync = ChainSync(network_id(genesis), self.chain, self.pool)
         self._turn = trio.Lock()
+        self._unsent_bytes = 0
         self._outbox_in, self._outbox = trio.open_memory_channel[Action](SENDS_WAITING_MAX)
         self._on_event: OnEvent | None = None
         if self.index.head is None:
@@ -118,8 +121,13 @@ class EmbeddedService:
 
     def _queue(self, actions: Sequence[Action]) -> None:
         for action in actions:
+            size = len(action.data) if isinstance(action, Send) else 0
+            if self._unsent_bytes + size > SENDS_BYTES_MAX:
+                log.warning("chain message dropped: too many bytes wait")
+                continue
             try:
                 self._outbox_in.send_nowait(action)
+                self._unsent_bytes += size
             except trio.WouldBlock:
                 log.warning("chain message dropped: too many wait")
 
@@ -127,18 +135,19 @@ class EmbeddedService:
         async for action in self._outbox:
             match action:
                 case Send():
-                    nursery.start_soon(_send, network, action)
+                    nursery.start_soon(self._send, network, action)
                 case Punish():
                     log.warning("peer dropped", extra={"peer": action.peer.hex(), "reason": action.reason})
                     await network.drop(action.peer)
 
-
-async def _send(network: Network, action: Send) -> None:
-    try:
-        with trio.fail_after(SEND_SECONDS_MAX):
-            await network.send(action.peer, action.data)
-    except (TransportError, trio.TooSlowError) as error:
-        log.debug("chain message not sent", extra={"peer": action.peer.hex()[:16], "error": str(error)})
+    async def _send(self, network: Network, action: Send) -> None:
+        try:
+            with trio.fail_after(SEND_SECONDS_MAX):
+                await network.send(action.peer, action.data)
+        except (TransportError, trio.TooSlowError) as error:
+            log.debug("chain message not sent", extra={"peer": action.peer.hex()[:16], "error": str(error)})
+        finally:
+            self._unsent_bytes -= len(action.data)
 
 
 def now_ms() -> int:

@@ -38,9 +38,9 @@ from zenp2p.chain.embedded.messages import (
 )
 from zenp2p.chain.embedded.peers import STRIKES_MAX, Offer, Peer
 from zenp2p.chain.embedded.records import HeaderRecord
-from zenp2p.chain.embedded.serving import answer
+from zenp2p.chain.embedded.serving import Request, answer
 
-PEERS_MAX = 1_024
+PEERS_MAX = 512
 """Peers that are remembered; messages of further ones are dropped."""
 OFFERS_MAX = 4
 """Branches that are fetched at once; further offers are asked for again later."""
@@ -120,10 +120,16 @@ class ChainSync:
             case NewTransaction() if peer.pushes.take(now_ms):
                 return self._take_transaction(peer, message)
             case HeadersRequest() | BlocksRequest() | PoolRequest() if peer.requests.take(now_ms):
-                replies = answer(message, self._network, self._chain, self._pool)
-                return [self._send(peer, reply) for reply in replies]
+                return self._serve(peer, message, now_ms)
             case _:  # more than this peer may ask or push in a second
                 return []
+
+    def _serve(self, peer: Peer, request: Request, now_ms: int) -> list[Action]:
+        replies = answer(request, self._network, self._chain, self._pool)
+        sends = [self._send(peer, reply) for reply in replies]
+        if not peer.served.take(now_ms, sum(len(send.data) for send in sends)):
+            return []
+        return [*sends]
 
     def _take_headers(self, peer: Peer, message: Headers, now_ms: int) -> list[Action]:
         """Check offered headers and fetch their blocks once they show more work than we have."""

@@ -11,11 +11,12 @@ from protocol.chain.transaction import OutPoint
 from protocol.codec import replace
 from protocol.errors import InvalidChainData
 from protocol.genesis import Baton, Genesis, GenesisMember, Treasury
+from protocol.node.effects import Punish, Send
 from protocol.parameters import DEVNET
 from protocol.units import COIN, OperatorKey
 from tests.support import embedded_chain as made
 from zenp2p.chain.embedded.messages import CHAIN
-from zenp2p.chain.embedded.service import EmbeddedService
+from zenp2p.chain.embedded.service import SENDS_BYTES_MAX, EmbeddedService
 from zenp2p.chain.source import ChainEvent, Connected
 from zenp2p.network.memory import Hub, MemoryNetwork, open_memory_network
 from zenp2p.ports import Endpoint
@@ -165,6 +166,16 @@ async def test_a_peer_that_sends_garbage_is_dropped(monkeypatch: pytest.MonkeyPa
         await until(lambda: len(good.network.peers()) == 1)
         await bad.network.send(good.network.operator_key, bytes((CHAIN,)) + b"garbage")
         await until(lambda: dropped == [bad.network.operator_key])
+
+
+async def test_messages_that_nobody_reads_are_dropped_above_a_limit() -> None:
+    service = EmbeddedService(genesis_file(), MemoryStore())
+    peer = OperatorKey(bytes(32))
+    service._queue([Send(peer, bytes(1_000_000))] * 40)
+    waiting = service._outbox.statistics().current_buffer_used
+    assert waiting == SENDS_BYTES_MAX // 1_000_000 < 40
+    service._queue([Punish(peer, "always heard")])
+    assert service._outbox.statistics().current_buffer_used == waiting + 1
 
 
 async def test_a_restart_hears_of_every_block_once() -> None:

@@ -29,6 +29,7 @@ from zenp2p.chain.embedded.peers import (
     HEADERS_ASKED_PER_SECOND,
     REPLY_MILLISECONDS,
     REQUESTS_PER_SECOND,
+    SERVED_BYTES_PER_SECOND,
     STRIKES_MAX,
 )
 from zenp2p.chain.embedded.sync import OFFER_MILLISECONDS, OFFERS_MAX, PUSHED_DEPTH_MAX, Action
@@ -350,6 +351,25 @@ class TestLimits:
         request = HeadersRequest(network=NETWORK, locator=(node.chain.block_hash(0) or b"",))
         replies = [tell(node, request) for _ in range(REQUESTS_PER_SECOND + 5)]
         assert sum(bool(each) for each in replies) == REQUESTS_PER_SECOND
+        assert said(tell(node, request, NOW + 1_000))
+
+    def test_bytes_above_the_allowance_are_not_served(self) -> None:
+        """Whoever asks for large blocks faster than it could check them waits."""
+        alice, bob = made.address_of("alice"), made.address_of("bob")
+        definition = made.definition([(alice, COIN)] * 9)
+        node, branch = ChainNode(definition, "lone"), made.Branch(definition)
+        coins = [made.allocation(definition, 2 + number) for number in range(9)]
+        branch.grow(
+            1, [made.pay("alice", [coin], [(bob, 1)] * 2_700) for coin in coins], fees=9 * (COIN - 2_700)
+        )
+        made.feed(node.chain, branch.blocks)
+        request = BlocksRequest(network=NETWORK, hashes=(branch.tip,))
+        served = [bool(tell(node, request)) for _ in range(8)]
+        size = len(branch.blocks[1].raw)
+        assert size > 800_000
+        assert served == [True] * (SERVED_BYTES_PER_SECOND // size) + [False] * (
+            8 - SERVED_BYTES_PER_SECOND // size
+        )
         assert said(tell(node, request, NOW + 1_000))
 
     def test_unknown_parents_ask_for_headers_a_few_times_a_second(self) -> None:
