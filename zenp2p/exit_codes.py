@@ -64,6 +64,8 @@ CODE_BY_ERROR = {
     "zenp2p.api.errors.ReadOnly": ExitCode.IO_ERROR,
     "zenp2p.api.errors.BadData": ExitCode.BAD_DATA,
     "zenp2p.api.errors.Unavailable": ExitCode.UNAVAILABLE,
+    "zenp2p.devnet.processes.DaemonDied": ExitCode.UNAVAILABLE,
+    "zenp2p.devnet.paymasters.PaymentFailed": ExitCode.DAEMON_BUG,
     "builtins.FileExistsError": ExitCode.CANNOT_CREATE,
     "builtins.FileNotFoundError": ExitCode.NO_INPUT,
     "builtins.IsADirectoryError": ExitCode.NO_INPUT,

@@ -8,6 +8,8 @@ import json
 import signal
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -79,31 +81,56 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _watch(launcher: "Launcher", seconds_max: int) -> None:
-    """Show the table until the first payment is mined; raises `RequestError` when it takes too long."""
-    from rich.console import Console
-    from rich.live import Live
-
+    """Show progress until the first payment is mined; raises `RequestError` when it takes too long."""
     deadline = time.monotonic() + seconds_max
-    with Live(_table(launcher), console=Console(stderr=True), auto_refresh=False) as live:
+    with _progress(launcher) as show:
         while not launcher.step():
-            live.update(_table(launcher), refresh=True)
+            show()
             if time.monotonic() > deadline:
                 raise RequestError(f"nothing was paid within {seconds_max} s; see {launcher.network.folder}")
             time.sleep(LOOK_SECONDS)
-        live.update(_table(launcher), refresh=True)
+        show()
 
 
 def _go_on(launcher: "Launcher") -> None:
     """Keep the network running and the table fresh until Ctrl-C."""
+    click.echo("The network goes on; Ctrl-C stops it.", err=True)
+    with _progress(launcher) as show:
+        while True:
+            launcher.look()
+            show()
+            time.sleep(LOOK_SECONDS)
+
+
+@contextmanager
+def _progress(launcher: "Launcher") -> Iterator[Callable[[], None]]:
+    """Keep a live table on a terminal; elsewhere say each change of stage, and print the table at the end."""
     from rich.console import Console
     from rich.live import Live
 
-    click.echo("The network goes on; Ctrl-C stops it.", err=True)
-    with Live(_table(launcher), console=Console(stderr=True), auto_refresh=False) as live:
-        while True:
-            launcher.look()
-            live.update(_table(launcher), refresh=True)
-            time.sleep(LOOK_SECONDS)
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with Live(_table(launcher), console=console, auto_refresh=False) as live:
+            yield lambda: live.update(_table(launcher), refresh=True)
+        return
+    said: set[str] = set()
+
+    def say() -> None:
+        headline = _headline(launcher)
+        if headline not in said:
+            said.add(headline)
+            click.echo(headline, err=True)
+
+    try:
+        yield say
+    finally:
+        console.print(_table(launcher))
+
+
+def _headline(launcher: "Launcher") -> str:
+    progress = launcher.progress
+    judged = "none yet" if progress.challenge is None else str(progress.challenge)
+    return f"{progress.stage} · last judged challenge: {judged}"
 
 
 def _table(launcher: "Launcher") -> "Table":
@@ -119,7 +146,7 @@ def _table(launcher: "Launcher") -> "Table":
     )
     for name in ("node", "address", "RPC port", "height", "peers", "verdict"):
         table.add_column(name, no_wrap=True)
-    for line in progress.lines:
+    for line in launcher.progress.lines:
         table.add_row(
             line.name,
             line.ip,

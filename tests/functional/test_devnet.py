@@ -8,7 +8,6 @@ import json
 import os
 import shlex
 import subprocess
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ import pytest
 from protocol.genesis import decode_genesis, network_id
 from protocol.parameters import DEVNET
 from tests.support.command import Run, runner
-from tests.support.devnet import Devnet, one_line, refusal, run, running_devnet
+from tests.support.devnet import Devnet, one_line, refusal, run, running_devnet, wait_for
 from zenp2p.identity import new_secret, write_secret
 
 pytestmark = pytest.mark.functional
@@ -29,7 +28,7 @@ VERDICTS = {"dead": "NO_RESPONSE", "lazy": "WRONG_ANSWER", "understaked": "STAKE
 NODE_REWARD = 43_750_000
 """3.5 % of 12.5 coins."""
 CARRIED = 7
-BAD_DATA, NO_INPUT, REFUSED = 65, 66, 64
+REFUSED, BAD_DATA, NO_INPUT = 64, 65, 66
 BYTES_CHANGED = 40
 NEXT_LIST_SECONDS_MAX = 120
 MINED_SECONDS_MAX = 60
@@ -355,15 +354,6 @@ def test_any_method(devnet: Devnet, report: dict[str, Any]) -> None:
 # The next period: paymasters that do wrong, and the payment that follows on the first one's change.
 
 
-def wait_for(what: str, ask: Any, seconds: float) -> Any:
-    """Return the first answer of `ask` that is not None."""
-    deadline = time.monotonic() + seconds
-    while (answer := ask()) is None:
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(1)
-    return answer
-
-
 @pytest.fixture(scope="module")
 def second_list(devnet: Devnet) -> Path:
     """The list of the next period, exported from another node than the first one was."""
@@ -458,7 +448,7 @@ def test_the_second_list_is_paid_from_the_change_of_the_first(devnet: Devnet, pa
 
 
 def test_a_signal_ends_everything(devnet: Devnet) -> None:
-    """The last test: it stops the network that all tests of this module use."""
+    """The last test on this network: it stops it."""
     children = devnet.children()
     assert len(children) == len(ROLES)
     code, seconds = devnet.stop()

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -54,17 +54,27 @@ def refusal(ended: Ended, code: int) -> str:
     return one_line(ended.err)
 
 
-class Devnet:
-    """A running local network that has paid its first list."""
+def wait_for(what: str, ask: Callable[[], Any], seconds: float) -> Any:
+    """Return the first answer of `ask` that is not None."""
+    deadline = time.monotonic() + seconds
+    while (answer := ask()) is None:
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(POLL_SECONDS)
+    return answer
 
-    def __init__(self, folder: Path) -> None:
-        """Start `zenp2p devnet` with everything below a new folder."""
+
+class Devnet:
+    """A local network that the command runs."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        """Start `zenp2p devnet` with everything below a folder."""
+        folder.mkdir(exist_ok=True)
         self.folder = folder / "network"
         self.report_file = folder / "report.json"
         self._output = folder / "output"
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
-                [script("zenp2p"), "devnet", "--report", self.report_file, "--folder", self.folder],
+                [script("zenp2p"), "devnet", "--report", self.report_file, "--folder", self.folder, *options],
                 stdout=output,
                 stderr=output,
                 stdin=subprocess.DEVNULL,
@@ -108,6 +118,10 @@ class Devnet:
         """Return the ids of the processes that the command has started and not ended."""
         tasks = Path(f"/proc/{self._process.pid}/task").glob("*/children")
         return [int(pid) for file in tasks for pid in file.read_text().split()]
+
+    def wait_for_end(self, seconds: float) -> int:
+        """Wait until the command ends by itself; return its exit code."""
+        return self._process.wait(seconds)
 
     def stop(self) -> tuple[int, float]:
         """Send SIGTERM and return the exit code and how long the end took."""

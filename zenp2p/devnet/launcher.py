@@ -17,13 +17,16 @@ from protocol.genesis import first_period
 from protocol.group.quorum import Electorate, Voter
 from protocol.payout.list_file import ListFile, decode_list_file
 from zenp2p.api.client import AccessDenied, DaemonUnreachable, RpcClient
-from zenp2p.api.errors import NotFound, RpcError
+from zenp2p.api.errors import NotFound, NotReady, RpcError
 from zenp2p.devnet.foundry import FoundedNetwork, FoundedNode
 from zenp2p.devnet.paymasters import paid_by, pay_next
 from zenp2p.devnet.processes import Processes, script
 from zenp2p.durable_file import write_durably
 
 RPC_SECONDS_MAX = 5.0
+"""For one look at one node; a node that is slower is looked at again."""
+NOT_NOW = (DaemonUnreachable, AccessDenied, NotFound, NotReady)
+"""What a node that is starting, busy or not so far yet answers."""
 VERIFY_SECONDS_MAX = 30
 
 
@@ -124,7 +127,7 @@ class Launcher:
         command = self.verify_command()
         verified = subprocess.run(command, capture_output=True, timeout=VERIFY_SECONDS_MAX, check=False)
         usage = self._processes.usage()
-        client = self.client(self._watched)
+        client = RpcClient(self._watched.directory.path)
         return {
             "network_id": self.network.network_id.hex(),
             "nodes": [self._describe(node) for node in self.network.nodes],
@@ -177,7 +180,7 @@ class Launcher:
     def _show(self, seq: int) -> dict[str, Any] | None:
         try:
             shown: dict[str, Any] = self.client(self._watched).call("challenge.show", {"seq": seq})
-        except (NotFound, DaemonUnreachable, AccessDenied):
+        except NOT_NOW:
             return None
         return shown
 
@@ -185,7 +188,7 @@ class Launcher:
         """Write the certified list to a file of its own, as soon as there is one."""
         try:
             answer = self.client(self._watched).call("payout.export", {"period": self.period})
-        except (NotFound, DaemonUnreachable, AccessDenied):
+        except NOT_NOW:
             return False
         write_durably(self.list_file, bytes.fromhex(answer["file"]), overwrite=False)
         return True
@@ -197,7 +200,7 @@ class Launcher:
                 client.call("chain.transaction", {"txid": txid})["confirmations"] > 0
                 for txid in self.progress.txids
             )
-        except (NotFound, DaemonUnreachable):
+        except NOT_NOW:
             return False
 
     def _describe(self, node: FoundedNode) -> dict[str, Any]:
