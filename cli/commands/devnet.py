@@ -130,23 +130,22 @@ def _progress(launcher: "Launcher") -> Iterator[Callable[[], None]]:
 def _headline(launcher: "Launcher") -> str:
     progress = launcher.progress
     judged = "none yet" if progress.challenge is None else str(progress.challenge)
-    return f"{progress.stage} · last judged challenge: {judged}"
+    return f"{progress.stage}; last judged challenge: {judged}"
 
 
 def _table(launcher: "Launcher") -> "Table":
     from rich.table import Table
 
     progress = launcher.progress
-    judged = "none yet" if progress.challenge is None else str(progress.challenge)
     table = Table(
-        title=f"{progress.stage}; last judged challenge: {judged}",
+        title=_headline(launcher),
         caption=f"transactions: {', '.join(progress.txids)}" if progress.txids else None,
         title_justify="left",
         caption_justify="left",
     )
     for name in ("node", "address", "RPC port", "height", "peers", "verdict"):
         table.add_column(name, no_wrap=True)
-    for line in launcher.progress.lines:
+    for line in progress.lines:
         table.add_row(
             line.name,
             line.ip,
