@@ -13,6 +13,7 @@ from typing import Protocol
 
 import trio
 
+from protocol.errors import ProtocolError
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.effects import (
     Announce,
@@ -28,7 +29,7 @@ from protocol.node.effects import (
 )
 from protocol.node.machine import Node
 from protocol.node.records import encode_slot
-from zenp2p.ports import Endpoint, Network, Received, Store, StoreError, TransportError
+from zenp2p.ports import Endpoint, Network, Received, Store, TransportError
 from zenp2p.store import StoreReadOnly
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,10 @@ SENDS_AT_ONCE_MAX = 64
 """Direct messages and probes under way at once; further ones wait their turn."""
 SENDS_WAITING_MAX = 4_096
 """Direct messages waiting at most; beyond it a message is dropped (everything can be asked for again)."""
+SENDS_WAITING_BYTES_MAX = 64 << 20
+"""Bytes of direct messages waiting at most; beyond it a message is dropped too."""
+PROBES_AT_ONCE_MAX = 64
+"""Dial-backs under way at once, apart from messages: who cannot be reached takes seconds each."""
 SEND_SECONDS_MAX = 10
 """A direct message that is not handed over by then is given up."""
 PROBE_PROTOCOL = "dial-back"
@@ -76,28 +81,41 @@ class Driver:
         self._announce = announce
         self._turn = trio.Lock()
         self._sends = trio.CapacityLimiter(SENDS_AT_ONCE_MAX)
-        self._waiting = 0
+        self._probes = trio.CapacityLimiter(PROBES_AT_ONCE_MAX)
+        self._waiting = self._waiting_bytes = 0
         self.dropped = 0
         self.halted = trio.Event()
         """Set when what the machine decided could not be written: its state is ahead of the disk."""
 
     async def step(self, act: Callable[[Node], list[Effect]]) -> None:
-        """Let the machine take one input, then carry its effects out."""
+        """Let the machine take one input, then carry its effects out.
+
+        Raises `ProtocolError` when the machine refuses the input; then nothing has changed.
+        """
         async with self._turn:
             if self.halted.is_set():
                 raise StoreReadOnly("the node is read-only since the disk took no more")
-            effects = act(self.node)
+            effects = await self._keep(act)
             if effects:
-                await self._keep(effects)
                 await self._release(effects)
 
-    async def _keep(self, effects: Sequence[Effect]) -> None:
-        """Make a step's effects durable; when that fails, nothing is ever sent again by this driver."""
+    async def _keep(self, act: Callable[[Node], list[Effect]]) -> list[Effect]:
+        """Let the machine act and make the effects durable; when that fails, nothing is ever sent again.
+
+        Whoever handed the input in may give up waiting (a request over RPC has a deadline); what the
+        machine has said by then is written all the same, hence the shield.
+        """
         try:
-            await self._record(effects)
-        except StoreError:
+            effects = act(self.node)
+            if effects:
+                with trio.CancelScope(shield=True):
+                    await self._record(effects)
+        except ProtocolError:
+            raise
+        except BaseException:
             self.halted.set()
             raise
+        return effects
 
     async def receive(self, batch: Sequence[Received]) -> None:
         """Hand a batch of messages in."""
@@ -143,10 +161,12 @@ class Driver:
                     self._announce(effect)
 
     def _start(self, task: Callable[[Send], Awaitable[None]], effect: Send) -> None:
-        if self._waiting >= SENDS_WAITING_MAX:
+        size = len(effect.data)
+        if self._waiting >= SENDS_WAITING_MAX or self._waiting_bytes + size > SENDS_WAITING_BYTES_MAX:
             self.dropped += 1
             return
         self._waiting += 1
+        self._waiting_bytes += size
         self._nursery.start_soon(task, effect)
 
     async def _send(self, effect: Send) -> None:
@@ -158,13 +178,14 @@ class Driver:
             log.debug("not sent", extra={"peer": effect.peer.hex(), "error": str(error)})
         finally:
             self._waiting -= 1
+            self._waiting_bytes -= len(effect.data)
 
     async def _probe(self, effect: Probe) -> None:
         """Dial back, then hand the outcome in; a failed dial is an outcome too."""
         ip = reply = b""
         fast = False
         try:
-            async with self._sends:
+            async with self._probes:
                 started = trio.current_time()
                 ip, reply = await self._network.probe(
                     effect.peer,

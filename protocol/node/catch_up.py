@@ -17,6 +17,7 @@ from protocol.node.lister import Lister
 from protocol.node.messages import (
     BLOCKS_BYTES_MAX,
     BLOCKS_MAX,
+    FILE_BYTES_MAX,
     Blocks,
     BlocksRequest,
     ListAnswer,
@@ -156,6 +157,6 @@ class CatchUp:
     def on_list_request(self, request: ListRequest, peer: OperatorKey, now: int) -> list[Effect]:
         """Answer with the list file of one period."""
         file = self._lister.file(request.period) if self.may_answer(request, peer, now) else None
-        if file is None:
+        if file is None or len(file) > FILE_BYTES_MAX:
             return []
         return [Send(peer, pack_plain(ListAnswer(network=self._network, file=file)))]

@@ -19,6 +19,8 @@ BLOCKS_MAX = 64
 """Certified blocks in one answer, at most."""
 BLOCKS_BYTES_MAX = MESSAGE_SIZE_MAX // 2
 """Bytes of certified blocks in one answer, at most (but always one block)."""
+FILE_BYTES_MAX = MESSAGE_SIZE_MAX - 256
+"""Bytes of the largest list file that an answer holds; a longer one travels in no message."""
 RESPONSES_MAX = 256
 """Responses in one request or answer, at most."""
 
