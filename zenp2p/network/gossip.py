@@ -85,13 +85,14 @@ class Gossip(PatchedPubsub):
         router: Router,
         limits: Limits,
         counters: Counter[str],
+        seen: SeenMessages,
         deliver: Deliver,
         accept: Accept | None,
     ) -> None:
-        """Deliver to `deliver` what `accept`, if given, finds good; both see the message first."""
+        """Deliver to `deliver` what is not in `seen` and what `accept`, if given, finds good."""
         super().__init__(host, router, max_subscriptions_per_peer=limits.topics_max)
         self.seen_messages.stop()
-        self.seen_messages = SeenMessages(limits.seen_seconds, limits.seen_max)
+        self.seen_messages = seen
         # Not libp2p's whole seconds: a host built anew within the second would repeat message ids.
         self.counter = time.time_ns()
         self.limits = limits

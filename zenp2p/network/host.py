@@ -18,7 +18,7 @@ import trio
 from protocol.units import OperatorKey
 from zenp2p.network.connection import Connection
 from zenp2p.network.exchange import Exchange, Unsent, protocol_id
-from zenp2p.network.gossip import Accept
+from zenp2p.network.gossip import Accept, SeenMessages
 from zenp2p.network.identity import key_pair
 from zenp2p.network.inbox import Inbox
 from zenp2p.network.life import Lasting, Life, live
@@ -61,6 +61,7 @@ class LibP2PNetwork:
             accept=accept,
             upgrader=Upgrader(keys),
             inbox=inbox,
+            seen=SeenMessages(limits.seen_seconds, limits.seen_max),
             exchange=Exchange(limits, self.counters, inbox.take_direct),
             table=PeerTable(self.operator_key, limits, random.Random()),
             topics={},

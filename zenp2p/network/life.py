@@ -20,7 +20,7 @@ from zenp2p.network.connection import Connection
 from zenp2p.network.contained_host import Host
 from zenp2p.network.dialer import Dialer
 from zenp2p.network.exchange import DIRECT, Exchange, protocol_id
-from zenp2p.network.gossip import Accept, Gossip
+from zenp2p.network.gossip import Accept, Gossip, SeenMessages
 from zenp2p.network.inbox import Inbox
 from zenp2p.network.limits import Limits
 from zenp2p.network.listener import Listener
@@ -47,6 +47,7 @@ class Lasting:
     accept: Accept | None
     upgrader: Upgrader
     inbox: Inbox
+    seen: SeenMessages
     exchange: Exchange
     table: PeerTable
     topics: dict[str, None]
@@ -68,7 +69,7 @@ class Life:
         self.host = Host(self.switch, lasting.endpoint)
         self.router = Router(limits)
         self.gossip = Gossip(
-            self.host, self.router, limits, counters, lasting.inbox.take_gossip, lasting.accept
+            self.host, self.router, limits, counters, lasting.seen, lasting.inbox.take_gossip, lasting.accept
         )
         ip = lasting.endpoint.ip
         source = None if ip in UNSPECIFIED else ip

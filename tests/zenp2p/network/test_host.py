@@ -333,6 +333,9 @@ async def test_a_host_whose_service_dies_is_built_again_and_nothing_is_forgotten
         await one.publish("topic", b"in the first life")
         for other in (two, three):
             assert [message.data for message in await take(other, 1)] == [b"in the first life"]
+        await two.publish("topic", b"of somebody else")
+        assert [message.data for message in await take(one, 1)] == [b"of somebody else"]
+        assert [message.data for message in await take(three, 1)] == [b"of somebody else"]
         await kill_a_service(one, which)
         await one.publish("topic", b"in the second life")
         for other in (two, three):
