@@ -7,7 +7,7 @@ Spec: `spec/simulation.md`.
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from simulations.options import ALL_FAULTS, Fault, Options, Plant
 from simulations.report import run_seeds
@@ -31,13 +31,24 @@ def _nodes(text: str) -> int:
     return int(text)
 
 
+def _count(least: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers from `least` on."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"a whole number from {least} on")
+        return int(text)
+
+    return read
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m simulations", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     cluster = commands.add_parser("cluster", help="node machines on a virtual clock, with faults")
     cluster.add_argument("--nodes", type=_nodes, default=7, help="members of the group")
-    cluster.add_argument("--seeds", type=int, default=10, help="how many runs")
-    cluster.add_argument("--first-seed", type=int, default=0, help="number of the first run")
+    cluster.add_argument("--seeds", type=_count(1), default=10, help="how many runs")
+    cluster.add_argument("--first-seed", type=_count(0), default=0, help="number of the first run")
     cluster.add_argument("--faults", type=parse_faults, default=ALL_FAULTS, help="all, none, or a list")
     cluster.add_argument("--plant", type=Plant, choices=list(Plant), help="break one rule on purpose")
     cluster.add_argument("--json", action="store_true", help="print nothing but one JSON line")

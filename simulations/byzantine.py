@@ -1,8 +1,9 @@
 """What a dishonest member says: its node machine runs, but what leaves it is bent.
 
-Answers for: everything that somebody with one valid key can do to the others' agreement: two votes or
-proposals in one slot, told to different halves; votes out of nowhere; proposals that forget a lock;
-observations and receipts that lie, two of one judge; silence; garbage. It has no other key.
+Answers for: everything that somebody with one valid key can do to the others' agreement. A *loud* one makes
+two statements in one slot, told to different halves, and votes out of nowhere, until it is expelled. A
+*sly* one makes only one, so that nothing convicts it, but a wrong one or only to some. Both forget locks,
+lie in observations and receipts, fall silent and send garbage. Neither has another key.
 Spec: `spec/simulation.md`.
 """
 
@@ -12,7 +13,7 @@ from protocol.codec import encode, replace
 from protocol.crypto import Signer, sha3_256
 from protocol.errors import MalformedMessage
 from protocol.group.data_block import decode_block
-from protocol.group.vote import NIL, Phase, Proposal, Vote
+from protocol.group.vote import NIL, Phase, Proposal, Slot, Vote
 from protocol.node.messages import pack_signed
 from protocol.tracking.observation import Observation, Sighting
 from protocol.tracking.response import Receipt
@@ -20,17 +21,22 @@ from protocol.units import OperatorKey
 from simulations.founding import PARAMETERS, Founding
 from simulations.host import Host
 from simulations.network import Network
-from simulations.reading import Signed, read_signed
+from simulations.reading import read_signed
 from simulations.trace import FaultCounts
 
 TWICE_PROBABILITY = 0.5
-"""Of a vote, proposal or observation: tell the others something else."""
+"""Of a vote, proposal or observation: tell the others something else (loud), or all of them (sly)."""
+SLY_PROBABILITY = 0.5
+"""Of a dishonest member, for the whole run."""
 STRAY_PROBABILITY = 0.1
 """Of a vote: cast another one in some other round."""
 SILENCE_PROBABILITY = 0.1
 GARBAGE_PROBABILITY = 0.02
 ROUNDS_AHEAD_MAX = 5
 GARBAGE_SIZE_MAX = 400
+
+
+Bendable = Vote | Proposal | Observation
 
 
 class ForkedMouth:
@@ -43,6 +49,9 @@ class ForkedMouth:
         self._counts = counts
         self._signer: Signer = host.party.signer
         self._hashes: list[bytes] = [NIL]
+        self._sly = rng.random() < SLY_PROBABILITY
+        self._versions: dict[Slot | tuple[int, bytes], bytes] = {}
+        """What a sly one says in a slot or challenge, for good."""
 
     @property
     def _network(self) -> Network:
@@ -55,19 +64,44 @@ class ForkedMouth:
         if self._rng.random() < SILENCE_PROBABILITY:
             return
         said = read_signed(data)
-        other = self._other(said) if said is not None else None
-        if other is None or self._rng.random() >= TWICE_PROBABILITY:
+        if not isinstance(said, Vote | Proposal | Observation) or said.signer != self._host.key:
             self._network.publish(self._host.number, topic, data)
-            return
-        forged = pack_signed(self._signer.sign(encode(other)))
-        if isinstance(other, Vote | Proposal):
-            self._counts.byzantine_votes += 1
-        for number in range(len(self._founded.members) + 2):
-            if number != self._host.number:
-                told = data if self._rng.random() < 0.5 else forged
-                self._network.transmit(self._host.number, number, topic, told)
+        elif self._sly:
+            self._say_one_thing(said, topic, data)
+        else:
+            self._say_two_things(said, topic, data)
+
+    def _say_two_things(self, said: Bendable, topic: str, data: bytes) -> None:
+        """Tell some one thing and some another."""
+        forged = data
+        if self._rng.random() < TWICE_PROBABILITY:
+            forged = self._forge(said)
+        for number in self._others():
+            told = data if self._rng.random() < 0.5 else forged
+            self._network.transmit(self._host.number, number, topic, told)
         if isinstance(said, Vote) and self._rng.random() < STRAY_PROBABILITY:
             self._stray(said, topic)
+
+    def _say_one_thing(self, said: Bendable, topic: str, data: bytes) -> None:
+        """Tell everybody, or only some, the same thing, right or wrong."""
+        place = (said.seq, said.anchor_hash) if isinstance(said, Observation) else said.slot
+        if place not in self._versions:
+            bends = self._rng.random() < TWICE_PROBABILITY
+            self._versions[place] = self._forge(said) if bends else data
+        some = self._rng.random() < TWICE_PROBABILITY
+        for number in self._others():
+            if not some or self._rng.random() < 0.5:
+                self._network.transmit(self._host.number, number, topic, self._versions[place])
+
+    def _others(self) -> list[int]:
+        """Return the numbers of all other parties."""
+        return [number for number in range(len(self._founded.members) + 2) if number != self._host.number]
+
+    def _forge(self, said: Bendable) -> bytes:
+        """Return another statement for the same slot, signed."""
+        if not isinstance(said, Observation):
+            self._counts.byzantine_votes += 1
+        return pack_signed(self._signer.sign(encode(self._other(said))))
 
     def send(self, key: OperatorKey, data: bytes) -> None:
         """Hand something to one peer."""
@@ -81,10 +115,7 @@ class ForkedMouth:
             data = pack_signed(self._signer.sign(encode(early)))
         self._network.send(self._host.number, key, data)
 
-    def _other(self, said: Signed) -> Vote | Proposal | Observation | None:
-        """Return another statement for the same slot, or None where there is nothing to contradict."""
-        if said.signer != self._host.key:
-            return None
+    def _other(self, said: Bendable) -> Bendable:
         match said:
             case Vote():
                 return self._other_vote(said)
@@ -92,7 +123,6 @@ class ForkedMouth:
                 return self._other_proposal(said)
             case Observation():
                 return self._other_observation(said)
-        return None
 
     def _other_vote(self, vote: Vote) -> Vote:
         self._learn(vote.block_hash)

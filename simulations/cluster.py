@@ -162,7 +162,8 @@ def _byzantine(options: Options, rng: random.Random) -> list[int]:
     """Draw who is dishonest: less than a third."""
     if not options.has(Fault.BYZANTINE):
         return []
-    return sorted(rng.sample(range(options.nodes), rng.randint(0, options.byzantine_max)))
+    count = max(rng.randint(0, options.byzantine_max) for _ in range(2))  # rather more than fewer
+    return sorted(rng.sample(range(options.nodes), count))
 
 
 def run_seed(seed: int, options: Options) -> Outcome:

@@ -1,0 +1,230 @@
+"""Every law is broken on purpose once, in the record of a run that kept them all."""
+
+from copy import deepcopy
+from dataclasses import replace as replace_fields
+from functools import cache
+
+import pytest
+
+from protocol.codec import decode, encode, replace
+from protocol.group.data_block import CertifiedBlock, VerdictPayload, decode_block, decode_payload
+from protocol.group.vote import Phase, Slot
+from protocol.payout.list_file import decode_list_file
+from protocol.tracking.verdict import Reason
+from simulations import invariants as laws
+from simulations.chain import extend
+from simulations.cluster import Cluster
+from simulations.history import CastVote
+from simulations.invariants import INVARIANTS, Ended, breaches
+from simulations.options import Options
+from simulations.signatures import remembered_signatures
+
+A, B = b"\x0a" * 32, b"\x0b" * 32
+GROUP = "group:"
+QUIET = 999
+
+
+@cache
+def clean_run() -> Cluster:
+    """One run without faults."""
+    with remembered_signatures():
+        cluster = Cluster(0, Options(faults=frozenset()))
+        outcome = cluster.run()
+    assert not outcome.violations and not outcome.pending
+    return cluster
+
+
+@pytest.fixture
+def ended() -> Ended:
+    """The end of that run, to be tampered with."""
+    cluster = clean_run()
+    return Ended.of(deepcopy(cluster.history), cluster.miner.tip)
+
+
+def again(ended: Ended) -> Ended:
+    """Let a newcomer follow the tampered record."""
+    return Ended.of(ended.history, ended.tip)
+
+
+def broken(ended: Ended) -> set[str]:
+    """Return the names of the broken laws."""
+    return {text.partition(":")[0] for text in breaches(ended)}
+
+
+def height_of(data: bytes) -> int:
+    """Return the height of a certified block."""
+    return decode_block(decode(data, CertifiedBlock).block).height
+
+
+def verdict_height(ended: Ended) -> int:
+    """Return the height of a block with verdicts on everybody, the two who cheat included."""
+    for height, bodies in sorted(ended.history.blocks.items(), reverse=True):
+        payload = decode_payload(decode_block(next(iter(bodies))))
+        if isinstance(payload, VerdictPayload) and len(payload.verdicts) == 9:
+            return height
+    raise AssertionError("no challenge with everybody")
+
+
+def rewrite_verdict(ended: Ended, operator_key: bytes, reason: Reason) -> None:
+    """Change one verdict in what honest nodes hold."""
+    height = verdict_height(ended)
+    body = next(iter(ended.history.blocks[height]))
+    block = decode_block(body)
+    payload = decode_payload(block)
+    assert isinstance(payload, VerdictPayload)
+    slot = b"\x04\x7f\x00\x00\x01" if reason is Reason.VALID else b""
+    verdicts = tuple(
+        replace(one, reason=reason, slot=slot) if one.operator_key == operator_key else one
+        for one in payload.verdicts
+    )
+    changed = encode(replace(block, payload=encode(replace(payload, verdicts=verdicts))))
+    ended.history.blocks[height] = {changed: [0]}
+
+
+def test_a_clean_run_breaks_no_law_and_there_is_something_to_look_at(ended: Ended) -> None:
+    assert not breaches(ended)
+    history = ended.history
+    assert len(history.blocks) >= 5 and len(history.lists) >= 2 and len(history.bodies) > 100
+    assert len(history.on_time) > 20 and len(history.reached) > 20 and ended.newcomer.electorates
+
+
+def test_every_law_has_its_own_name_and_text() -> None:
+    assert len({law.__name__ for law in INVARIANTS}) == len(INVARIANTS) == 14
+    assert all(law.__name__.startswith("invariant_") and law.__doc__ for law in INVARIANTS)
+    defined = {name for name in vars(laws) if name.startswith("invariant_")}
+    assert defined == {law.__name__ for law in INVARIANTS}
+
+
+def test_two_data_chains(ended: Ended) -> None:
+    ended.history.blocks[1][next(iter(ended.history.blocks[2]))] = [3]
+    assert "one_data_chain" in broken(ended)
+
+
+def test_two_statements_in_a_slot(ended: Ended) -> None:
+    (number, slot), bodies = next(iter(ended.history.bodies.items()))
+    assert isinstance(slot, Slot) and number in ended.history.honest
+    bodies[b"something else"] = None
+    assert broken(ended) == {"one_statement_a_slot"}
+
+
+def quiet(ended: Ended) -> tuple[str, int]:
+    """Return a ballot of the founders in which nobody has said anything."""
+    ended.newcomer.electorates[(GROUP, QUIET)] = ended.newcomer.electorates[(GROUP, 1)]
+    return GROUP, QUIET
+
+
+@pytest.mark.parametrize(("voters", "round_", "freed"), [(4, 0, False), (5, 0, True), (7, 2, False)])
+def test_a_broken_lock(ended: Ended, voters: int, round_: int, freed: bool) -> None:
+    votes = ended.history.votes[quiet(ended)]
+    votes[CastVote(0, 0, Phase.PRECOMMIT, A)] = None
+    votes[CastVote(0, 2, Phase.PREVOTE, B)] = None
+    keys = [member.key for member in ended.history.founding.members]
+    for key in keys[:voters]:
+        ended.history.prevoters[((GROUP, QUIET), round_, B)][key] = None
+    assert broken(ended) == (set() if freed else {"locks_are_kept"})
+
+
+def test_a_lock_binds_neither_other_nodes_nor_earlier_rounds_nor_votes_for_nothing(ended: Ended) -> None:
+    votes = ended.history.votes[quiet(ended)]
+    votes[CastVote(0, 1, Phase.PRECOMMIT, A)] = None
+    for free in (CastVote(1, 2, Phase.PREVOTE, B), CastVote(0, 0, Phase.PREVOTE, B)):
+        votes[free] = None
+    votes[CastVote(0, 2, Phase.PREVOTE, b"")] = None
+    votes[CastVote(0, 3, Phase.PREVOTE, A)] = None
+    assert not broken(ended)
+
+
+def test_a_certificate_without_a_quorum_or_with_a_bad_signature(ended: Ended) -> None:
+    height, whole = ended.newcomer.certificates[0]
+    few = replace(whole, signatures=whole.signatures[:4])
+    ended.newcomer.certificates.append((height, few))
+    assert broken(ended) == {"certificates_hold_from_genesis"}
+    voter, _ = whole.signatures[0]
+    forged = replace(whole, signatures=((voter, bytes(64)), *whole.signatures[1:]))
+    ended.newcomer.certificates[-1] = (height, forged)
+    assert any("a signature that does not" in text for text in breaches(ended))
+
+
+def test_a_chain_that_a_newcomer_cannot_follow(ended: Ended) -> None:
+    versions = [data for data in ended.history.certified if height_of(data) == 1]
+    certified = decode(versions[0], CertifiedBlock)
+    for data in versions:
+        del ended.history.certified[data]
+    assert broken(again(ended)) == {"certificates_hold_from_genesis"}
+    other = replace(certified, block=encode(replace(decode_block(certified.block), stamp_hash=A)))
+    ended.history.certified[encode(other)] = None
+    assert "certificates_hold_from_genesis" in broken(again(ended))
+
+
+def test_a_challenge_judged_twice(ended: Ended) -> None:
+    ended.history.blocks[99] = dict(ended.history.blocks[verdict_height(ended)])
+    assert broken(ended) == {"one_verdict_a_challenge"}
+
+
+def test_an_honest_operator_that_is_not_valid(ended: Ended) -> None:
+    rewrite_verdict(ended, ended.history.founding.members[0].key, Reason.LATE)
+    assert broken(ended) == {"honest_operators_are_valid"}
+    for judges in ended.history.on_time.values():
+        for number in range(3):
+            judges.pop(number, None)  # then four of seven heard it
+    assert not broken(ended)
+
+
+@pytest.mark.parametrize("who", ["late", "liar"])
+def test_somebody_who_cheats_and_is_valid(ended: Ended, who: str) -> None:
+    key = getattr(ended.history.founding, who).key
+    rewrite_verdict(ended, key, Reason.VALID)
+    assert broken(ended) == {"late_and_lying_are_not_valid"}
+
+
+def test_two_lists_of_a_period(ended: Ended) -> None:
+    lists = ended.history.lists
+    lists[1][next(iter(lists[2]))] = [0]
+    assert "one_list_a_period" in broken(ended)
+
+
+def test_a_list_that_no_wallet_takes(ended: Ended) -> None:
+    (file,) = list(ended.history.lists[1])[:1]
+    listed = decode_list_file(file)
+    fewer = replace(listed.certificate, signatures=listed.certificate.signatures[:4])
+    ended.history.lists[1] = {encode(replace(listed, certificate=fewer)): [0]}
+    assert broken(ended) == {"lists_verify_and_add_up"}
+    del ended.history.lists[1]
+    assert "lists_verify_and_add_up" in broken(ended)
+
+
+def test_a_pool_that_is_not_the_heights_rewards(ended: Ended, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(laws, "NODE_REWARD_THOUSANDTHS", 36)
+    assert broken(ended) == {"lists_verify_and_add_up"}
+
+
+@pytest.mark.parametrize("who", ["late", "liar"])
+def test_a_list_that_pays_somebody_who_cheats(ended: Ended, who: str) -> None:
+    founding = ended.history.founding
+    posing = replace_fields(getattr(founding, who), stake_address=founding.members[0].stake_address)
+    ended.history.founding = replace_fields(founding, **{who: posing})
+    assert broken(ended) == {"cheats_are_not_paid"}
+
+
+def test_a_payment_mined_twice(ended: Ended) -> None:
+    payments = [tx for block in ended.tip.branch() for tx in block.transactions[1:]]
+    other = replace_fields(payments[0], inputs=extend(None, ()).transactions[0].inputs)
+    block = replace_fields(ended.tip, parent=ended.tip, transactions=(*ended.tip.transactions, other))
+    assert broken(replace_fields(ended, tip=block)) == {"nothing_is_paid_twice"}
+
+
+def test_what_a_record_says_outright(ended: Ended) -> None:
+    ended.history.unrecorded.append("a vote")
+    assert broken(ended) == {"recorded_before_said"}
+    ended.history.alarms.append("an alarm")
+    ended.history.punished.append("a punishment")
+    assert broken(ended) == {
+        "recorded_before_said",
+        "nothing_is_contradicted",
+        "honest_nodes_trust_each_other",
+    }
+
+
+def test_an_honest_member_that_was_expelled(ended: Ended) -> None:
+    ended.newcomer.members -= {ended.history.founding.members[3].key}
+    assert broken(ended) == {"honest_nodes_trust_each_other"}
