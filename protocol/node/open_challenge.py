@@ -66,6 +66,14 @@ class OpenChallenge:
             return None
         return self._write(peer, held.height, peer, held.envelope)  # it had a flaw when it came first
 
+    def write_rest(self) -> list[Persist]:
+        """Return the writes of what is held and not in the record: what we name we must be able to show."""
+        flawed = [held for held in self.builder.all_held() if held.response.signer not in self._written]
+        return [
+            self._write(held.response.signer, held.height, held.response.signer, held.envelope)
+            for held in flawed
+        ]
+
     def _write(self, operator_key: bytes, height: int, peer: bytes, envelope: bytes) -> Persist:
         self._written.add(operator_key)
         value = height.to_bytes(_HEIGHT_SIZE, "big") + peer + envelope

@@ -227,6 +227,8 @@ class Tracker:
         return self._open.get((response.seq, response.anchor_hash), self._newest)
 
     def _keep(self, opened: OpenChallenge, envelope: bytes, peer: bytes, effects: list[Effect]) -> None:
+        if self._signer.operator_key in opened.observations:
+            raise StaleMessage(f"challenge {opened.challenge.seq} is observed")
         kept = opened.keep_response(envelope, self._tip, peer)
         if kept is not None:
             effects.append(kept)
@@ -250,7 +252,7 @@ class Tracker:
         observation = opened.builder.build(me)
         envelope = self._signer.sign(encode(observation))
         kept = opened.keep_observation(observation, envelope)
-        return [kept, Publish(self._topic, pack_signed(envelope))]
+        return [*opened.write_rest(), kept, Publish(self._topic, pack_signed(envelope))]
 
     def on_observation(self, observation: Observation, envelope: bytes, view: GroupView) -> list[Effect]:
         """Take what another judge saw, and ask it for the responses that we lack."""

@@ -7,7 +7,7 @@ place of nothing, and the last two only when the operator itself handed them ove
 judges who differ make of it together is `verdict`'s business. Spec: `spec/response.md`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, NamedTuple
 
@@ -142,6 +142,10 @@ class ObservationBuilder:
     def held(self, operator_key: bytes) -> Held | None:
         """Return what we keep of an operator: a receipt says so, and the observation will."""
         return self._held.get(operator_key)
+
+    def all_held(self) -> Iterable[Held]:
+        """Return what we keep of everybody, sorted by operator."""
+        return [held for _, held in sorted(self._held.items())]
 
     def record_response(self, envelope: bytes, height: int, peer: bytes) -> Response | None:
         """Take a response that `peer` handed over while our tip stood at `height`.

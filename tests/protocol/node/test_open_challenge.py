@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from protocol.errors import NotAMember, StaleMessage
+from protocol.errors import InvalidSignature, NotAMember, StaleMessage
 from protocol.node.effects import Persist
 from protocol.node.open_challenge import OpenChallenge
 from protocol.tracking.answer_key import AnswerKey
@@ -69,3 +69,21 @@ def test_what_a_receipt_would_speak_of_is_written_even_if_something_else_came() 
     held = opened.builder.held(one.key)
     assert kept is not None and kept.value is not None and held is not None
     assert kept.value.endswith(held.envelope)
+
+
+def test_whatever_an_observation_names_can_be_written_with_it() -> None:
+    court = Court()
+    one, other = court.members[:2]
+    opened = OpenChallenge(NETWORK, court.answers())
+    kept = opened.keep_response(court.right(one), HEIGHT, one.key)
+    for flawed in (court.old(other), court.badly_signed(other)):
+        with pytest.raises((StaleMessage, InvalidSignature)):
+            opened.keep_response(flawed, HEIGHT, other.key)
+    rest = opened.write_rest()
+    assert kept is not None and len(rest) == 1 and all(persist.durable for persist in rest)
+    assert opened.write_rest() == []
+    again = OpenChallenge(NETWORK, court.answers())
+    again.restore(Written({write.key: write.value or b"" for write in (kept, *rest)}))
+    judge = court.members[2].key
+    assert again.builder.build(judge) == opened.builder.build(judge)
+    assert again.builder.envelopes() == opened.builder.envelopes() and again.write_rest() == []

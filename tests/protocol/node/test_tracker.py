@@ -17,3 +17,22 @@ def test_challenges_of_lost_branches_do_not_push_out_one_that_still_waits() -> N
     waiting = [opened.challenge.seq for opened in alone.tracker.open_challenges()]
     assert waiting == [2, 3, 4, 5]
     assert len(alone.tracker._open) <= OPEN_MAX
+
+
+def test_what_an_observation_names_is_not_exchanged_for_what_comes_after_it() -> None:
+    judge, late = FOUNDERS[:2]
+    elsewhere = Cluster(FOUNDERS)  # the same network on the same chain
+    elsewhere.mine_to(8)
+    (response,) = {data for data in elsewhere[late].sent if b"\xa8response" in data}
+    cluster = Cluster(FOUNDERS)
+    cluster.cut = {one.key for one in FOUNDERS[1:]}
+    node = cluster[judge].node
+    cluster.mine_to(11)
+    (opened,) = node.tracker.open_challenges()
+    before = opened.builder.build(judge.key)
+    assert judge.key in opened.observations
+    top = cluster.chain.tip()
+    cluster.chain.disconnect(1)
+    node.disconnect(*top)
+    cluster.deliver(judge, late, response)
+    assert opened.builder.build(judge.key) == before
