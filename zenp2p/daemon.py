@@ -54,7 +54,7 @@ REGISTRATION_SECONDS = 5
 VOTES_SECONDS = 30
 CLOCK_SECONDS = 5
 CLOCK_JUMP_SECONDS = 2
-ALARMS = frozenset({"data_chain.contradiction", "list.contradiction", "vote.withheld"})
+ALARMS = frozenset({"data_chain.contradiction", "list.contradiction", "vote.withheld", "key.elsewhere"})
 """News that somebody must look at."""
 
 MakeNode = Callable[..., Node]

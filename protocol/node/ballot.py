@@ -18,7 +18,7 @@ from protocol.group.certificate import Certificate
 from protocol.group.consensus import Consensus
 from protocol.group.vote import EquivocationProof, Statement, Vote, content_hash, decode_statement
 from protocol.group.vote_guard import VoteGuard
-from protocol.node.effects import Announce, Effect, Persist, Publish, RecordVote
+from protocol.node.effects import Announce, Effect, News, Persist, Publish, RecordVote
 from protocol.node.messages import pack_signed
 from protocol.units import Hash32, OperatorKey
 
@@ -81,6 +81,11 @@ class Ballot:
         if self.decided or not self.consensus.wants(statement):
             return []
         verify_envelope(envelope, statement.signer)
+        if statement.signer == self._signer.operator_key:
+            content = content_hash(statement, envelope_body(envelope))
+            if not self._guard.witness(statement.slot, content):
+                place: News = {"height": statement.height, "round": statement.round}
+                return [Announce("key.elsewhere", place)]
         fresh = self._remember(envelope, statement)
         return [] if fresh is None else [fresh, *self._hear(envelope, statement, now)]
 
