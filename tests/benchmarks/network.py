@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -26,6 +27,7 @@ from protocol.crypto import Signer
 from zenp2p.network.host import open_network
 from zenp2p.ports import Endpoint
 
+ROOT = Path(__file__).parents[2]
 NODES = 5
 TOPIC = "benchmark"
 LOOPBACK = bytes([127, 0, 0, 1])
@@ -174,7 +176,9 @@ def run_once(kind: str, rate: float, size: int, seconds: float) -> Result:
     ]
     command += ["--rate", str(rate), "--size", str(size), "--seconds", str(seconds), "--index"]
     workers = [
-        subprocess.Popen([*command, str(index)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, str(index)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
         for index in range(NODES)
     ]
     try:

@@ -24,6 +24,14 @@ from zenp2p.network.tcp import TcpConnection, dial
 from zenp2p.ports import Endpoint, TransportError
 
 
+class Attempt:
+    """A dial under way; without an error when it is over, it succeeded or was given up."""
+
+    def __init__(self) -> None:
+        self.over = trio.Event()
+        self.error: TransportError | None = None
+
+
 class Dialer:
     """Makes connections for one host."""
 
@@ -43,7 +51,7 @@ class Dialer:
         self._limits = limits
         self._source = source
         self._nursery = nursery
-        self._under_way: dict[OperatorKey, trio.Event] = {}
+        self._under_way: dict[OperatorKey, Attempt] = {}
         self._woken = trio.Event()
         switch.on_change = self.wake
 
@@ -52,28 +60,35 @@ class Dialer:
         self._woken.set()
 
     async def connect(self, key: OperatorKey) -> Connection:
-        """Return the connection to an operator, dialling if need be; raises `TransportError`."""
+        """Return the connection to an operator, dialling if need be; raises `TransportError`.
+
+        Who asks while a dial is under way waits for it and shares what comes of it.
+        """
         while True:
             connection = self._switch.connection(key)
             if connection is not None and not connection.is_closed:
                 return connection
-            if key not in self._under_way:
+            attempt = self._under_way.get(key)
+            if attempt is None:
                 return await self._dial(key)
-            await self._under_way[key].wait()
+            await attempt.over.wait()
+            if attempt.error is not None:
+                raise TransportError(str(attempt.error)) from attempt.error
 
     async def _dial(self, key: OperatorKey) -> Connection:
         endpoint = self._table.endpoint(key)
         if endpoint is None:
             raise TransportError(f"not connected to {key.hex()[:16]}, and no endpoint of it is known")
-        done = self._under_way[key] = trio.Event()
+        attempt = self._under_way[key] = Attempt()
         try:
             return await self._dial_endpoint(key, endpoint)
-        except TransportError:
+        except TransportError as error:
+            attempt.error = error
             self._table.failed(key, trio.current_time())
             raise
         finally:
             del self._under_way[key]
-            done.set()
+            attempt.over.set()
             self.wake()
 
     async def _dial_endpoint(self, key: OperatorKey, endpoint: Endpoint) -> Connection:
@@ -113,19 +128,15 @@ class Dialer:
         async with trio.open_nursery() as nursery:
             while True:
                 self._woken = trio.Event()
-                missing = self._switch.connected() | frozenset(self._under_way)
-                now = trio.current_time()
-                for key in self._table.due(missing, now)[: self._room()]:
-                    self._under_way_soon(nursery, key)
+                busy = self._switch.connected() | frozenset(self._under_way)
+                for key in self._table.due(busy, trio.current_time())[: self._room()]:
+                    nursery.start_soon(self._try, key)
                 await self._rest()
 
     def _room(self) -> int:
         dialled = sum(one.dialled for one in self._switch.all_connections())
         limits = self._limits
         return max(0, min(limits.dials_max, limits.connections_dialled_max - dialled) - len(self._under_way))
-
-    def _under_way_soon(self, nursery: trio.Nursery, key: OperatorKey) -> None:
-        nursery.start_soon(self._try, key)
 
     async def _try(self, key: OperatorKey) -> None:
         with suppress(TransportError):

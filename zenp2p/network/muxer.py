@@ -97,8 +97,9 @@ class Muxer(IMuxedConn):
     async def close(self) -> None:
         """Send what is queued and a goodbye, then end the session; takes `close_seconds` at most."""
         if self.is_established:
-            self._send(GO_AWAY, 0, 0, 0)
-            self._drained = trio.Event()
+            if self._drained is None:
+                self._drained = trio.Event()
+                self._send(GO_AWAY, 0, 0, 0)
             with trio.move_on_after(self.limits.close_seconds):
                 await self._drained.wait()
         self.abort()

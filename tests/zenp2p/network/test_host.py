@@ -10,6 +10,7 @@ import trio
 from libp2p import new_host
 from multiaddr import Multiaddr
 
+from protocol.crypto import Signer
 from protocol.units import OperatorKey
 from tests.support.networks import (
     all_connected,
@@ -27,7 +28,7 @@ from zenp2p.network.life import Life
 from zenp2p.network.limits import Limits
 from zenp2p.ports import Endpoint, Received, TransportError
 
-QUICK = Limits(redial_first=0.02, rebuild_first=0.02)
+QUICK = Limits(redial_first=0.02, rebuild_first=0.02, handshake_seconds=1.0)
 
 
 async def echo(_peer: OperatorKey, _ip: bytes, data: bytes) -> bytes:
@@ -174,6 +175,26 @@ async def test_waiting_requests_share_one_dial() -> None:
             nursery.start_soon(one.request, two.operator_key, "echo", b"", 5)
         await until(lambda: len(two.peers()) == 1)
         assert life_of(two).listener.admission.inside == 1
+
+
+async def test_waiting_requests_share_a_dial_that_fails() -> None:
+    async with network(11) as one:
+        stranger = Signer(seed(99)).operator_key
+        with socket.socket() as silent:  # takes the connection and says nothing
+            silent.bind(("127.0.0.14", 0))
+            silent.listen()
+            endpoint = loopback(14, silent.getsockname()[1])
+            life_of(one).lasting.table.learn(stranger, endpoint, frozenset(), trio.current_time() + 1000)
+            begun = trio.current_time()
+
+            async def ask() -> None:
+                with pytest.raises(TransportError, match="did not answer in time"):
+                    await one.request(stranger, "echo", b"", 30)
+
+            async with trio.open_nursery() as nursery:
+                for _ in range(5):
+                    nursery.start_soon(ask)
+            assert trio.current_time() - begun < 2
 
 
 async def test_places_of_connections_come_back() -> None:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 from libp2p.io.exceptions import IOException
@@ -251,6 +252,16 @@ async def test_what_was_queued_goes_out_before_the_session_closes() -> None:
             nursery.start_soon(one.close)
         assert reading == [b"farewell"]
         await until(lambda: other.is_closed)
+
+
+async def test_several_may_close_a_session_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    async with muxers() as (one, other):
+        begun = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(one.close)
+        await other.ended.wait()
+        assert trio.current_time() - begun < 0.5
 
 
 async def test_everything_ends_with_the_session() -> None:
