@@ -78,7 +78,8 @@ class GroupMachine:
         self._hashes: list[Hash32] = [self.state.head]
         self._memberships: list[tuple[int, Membership]] = [(0, self.state.membership)]
         self._verdicts: dict[int, VerdictRecord] = {}
-        self._proofs: dict[bytes, EquivocationProof] = {}
+        self._proofs: dict[OperatorKey, tuple[bytes, EquivocationProof]] = {}
+        """One proof of each guilty member, with its key in the record."""
         self._decided: list[DataBlock] = []
         self._offered: bytes | None = None
         self._moved = self._unjudged = True
@@ -168,12 +169,13 @@ class GroupMachine:
         return effects + self._ballot.tick(now) + self._settle(now)
 
     def accuse(self, proof: EquivocationProof) -> list[Effect]:
-        """Keep a proof that somebody contradicted himself until it stands in a block."""
+        """Keep a proof that a member contradicted himself until it stands in a block."""
+        guilty = check_equivocation(proof, self.state.network)
+        if guilty in self._proofs or guilty not in self.state.membership or len(self._proofs) >= PROOFS_MAX:
+            return []
         data = encode(proof)
         key = PROOF + sha3_256(data)
-        if key in self._proofs or len(self._proofs) >= PROOFS_MAX:
-            return []
-        self._proofs[key] = proof
+        self._proofs[guilty] = key, proof
         self._moved = True
         return [Persist(key, data, durable=True), Announce("equivocation", {"proof": key[-32:].hex()})]
 
@@ -213,7 +215,8 @@ class GroupMachine:
                 certified = decode_certified(data)
                 self._advance(certified, self.state.apply(certified, self._chain))
         for key, data in self._records.iterate(PROOF):
-            self._proofs[key] = decode(data, EquivocationProof)
+            proof = decode(data, EquivocationProof)
+            self._proofs[check_equivocation(proof, self.state.network)] = key, proof
         self._decided.clear()
 
     def _take_up(self) -> list[Effect]:
@@ -256,7 +259,7 @@ class GroupMachine:
         state, chain = self.state, self._chain
         makers: list[Callable[[], bytes]] = [
             lambda: build_link(state, chain),
-            lambda: build_evidence(state, chain, self._proofs.values()),
+            lambda: build_evidence(state, chain, [proof for _, proof in self._proofs.values()]),
             lambda: build_register(state, chain, candidates.registrations, candidates.deregistrations),
         ]
         judged = candidates.judged
@@ -346,13 +349,8 @@ class GroupMachine:
         """Drop the proofs that stand in a block or convict nobody who is still a member."""
         if block.kind is not Kind.EVIDENCE:
             return []
-        network, members = self.state.network, self.state.membership
-        gone = [
-            key for key, proof in self._proofs.items() if check_equivocation(proof, network) not in members
-        ]
-        for key in gone:
-            del self._proofs[key]
-        return [Persist(key, None) for key in gone]
+        gone = [guilty for guilty in self._proofs if guilty not in self.state.membership]
+        return [Persist(self._proofs.pop(guilty)[0], None) for guilty in gone]
 
     def _free_votes(self, block: DataBlock, *, live: bool) -> None:
         """Forget votes on decided heights; end the silence of a node whose vote file was damaged.

@@ -22,7 +22,7 @@ from protocol.group.certificate import Certificate, check_certifies
 from protocol.group.consensus import Consensus
 from protocol.group.membership import voters_of
 from protocol.group.quorum import Electorate, Voter
-from protocol.group.vote import LIST_ELECTORATE, Statement
+from protocol.group.vote import LIST_ELECTORATE, EquivocationProof, Statement
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.ballot import Ballot
 from protocol.node.effects import Announce, Effect, Persist
@@ -109,6 +109,11 @@ class Lister:
             self._dirty = False
             effects += self._ballot.revalidate(now) + self._offer(now)
         return effects + self._ballot.tick(now) + self._settle(now)
+
+    def take_accusations(self) -> list[EquivocationProof]:
+        """Hand out the proofs found since the last call: the group's blocks hold them."""
+        found, self._ballot.accusations = self._ballot.accusations, []
+        return found
 
     def take_file(self, data: bytes, now: int) -> list[Effect]:
         """Take the next list from a peer's file; raises `ProtocolError` when it is not that."""

@@ -254,6 +254,8 @@ class Node:
     def _settle(self) -> list[Effect]:
         """Let decided blocks reach those whom they concern, and offer what can be decided next."""
         effects: list[Effect] = []
+        for proof in self.lister.take_accusations():
+            effects += self.group.accuse(proof)
         if self.contradicted:
             return effects
         for _ in range(DECIDED_AT_ONCE_MAX):
