@@ -116,12 +116,15 @@ def mined_by(network: LiveNetwork, name: str) -> int:
     return sum(coin["coinbase"] for coin in network.call("honest-3", "chain.unspent", address=address))
 
 
-def test_a_signal_ends_a_daemon_cleanly_though_its_peers_are_busy(
-    network: LiveNetwork, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_daemon_cleanly_whatever_its_peers_do(
+    network: LiveNetwork, tmp_path: Path, number: int
 ) -> None:
     victim = "honest-3"
     directory = network.nodes[victim].directory
-    code, seconds = network.stop(victim)
+    network.freeze("honest-4")  # one that answers nothing and takes nothing; the others are busy
+    code, seconds = network.stop(victim, number)
+    network.thaw("honest-4")
     assert (code, seconds < STOP_SECONDS) == (0, True)
     assert network.log(victim)[-1]["event"] == "stopping"
     assert not directory.cookie.exists() and not directory.rpc_address.exists()
