@@ -52,7 +52,7 @@ async def in_mesh(networks: list[AnyNetwork], topic: str) -> None:
                             pass
                         missing.discard(index)
     for network in networks:
-        while not await nothing_for(network, 0.2):
+        while not await nothing_for(network, 0.05):
             pass
 
 
@@ -187,7 +187,7 @@ async def test_gossip_reaches_every_subscriber_once_and_not_its_author(opener: O
             mine = [b"message %d" % number for number in range(20) if number % 4 != index]
             assert sorted(message.data for message in messages) == sorted(mine)
             assert {message.topic for message in messages} == {"blocks"}
-            assert await nothing_for(network, 0.3)
+            assert await nothing_for(network, 0.1)
 
 
 async def test_gossip_stays_in_its_topic(opener: Opener) -> None:
@@ -197,7 +197,7 @@ async def test_gossip_stays_in_its_topic(opener: Opener) -> None:
         await in_mesh(networks[:2], "two")
         await networks[0].publish("two", b"for one")
         assert [message.data for message in await take(networks[1], 1)] == [b"for one"]
-        assert await nothing_for(networks[2], 0.5)
+        assert await nothing_for(networks[2], 0.2)
 
 
 async def test_a_message_above_the_limit_is_our_own_mistake(opener: Opener) -> None:

@@ -259,7 +259,7 @@ async def test_gossip_passes_through_a_diamond_once_although_accepting_takes_lon
             await top.publish("topic", message)
         for number, node in ((12, left), (13, right), (14, bottom)):
             assert sorted(m.data for m in await take(node, 10)) == messages
-            assert await nothing_for(node, 0.3)
+            assert await nothing_for(node, 0.15)
             assert sorted(seen[number]) == messages
 
 
