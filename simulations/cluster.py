@@ -93,9 +93,7 @@ class Cluster:
 
     def run(self) -> Outcome:
         """Run to the end."""
-        parties: list[Party] = [*self.hosts, *self.impostors]
-        for party in parties:
-            self.network.join(party)
+        self.join()
         for host in self.hosts:
             host.boot()
         for impostor in self.impostors:
@@ -115,6 +113,12 @@ class Cluster:
             lists_paid=self.paymaster.paid(),
             faults=self.counts,
         )
+
+    def join(self) -> None:
+        """Give everybody an address in the network."""
+        parties: list[Party] = [*self.hosts, *self.impostors]
+        for party in parties:
+            self.network.join(party)
 
     def _run_to_height(self, height: int) -> None:
         while self.miner.tip.height < height and self.scheduler.now_ms < HEIGHT_PATIENCE_MS:

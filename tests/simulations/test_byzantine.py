@@ -1,0 +1,111 @@
+"""What a dishonest member can say: wrong things under its own key, and nothing under another's."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import pytest
+
+from protocol.crypto import SIGNATURE_SIZE, verify_envelope
+from protocol.errors import InvalidSignature
+from protocol.group.vote import Proposal, Slot, Vote
+from protocol.node.effects import Incoming
+from simulations.byzantine import ForkedMouth
+from simulations.cluster import Cluster
+from simulations.options import Fault, Options
+from simulations.reading import read_signed
+from simulations.signatures import remembered_signatures
+
+SEEDS_MAX = 60
+OPTIONS = Options(faults=frozenset({Fault.BYZANTINE}))
+
+
+def lonely(*, sly: bool) -> Iterator[Cluster]:
+    """Yield runs, not begun, with exactly one dishonest member, of a kind."""
+    for seed in range(SEEDS_MAX):
+        cluster = Cluster(seed, OPTIONS)
+        mouths = [cluster.hosts[number].mouth for number in cluster.byzantine]
+        if len(mouths) == 1 and isinstance(mouths[0], ForkedMouth) and mouths[0]._sly is sly:
+            yield cluster
+
+
+def overheard(cluster: Cluster) -> dict[Slot, set[bytes]]:
+    """Run a cluster; return what its dishonest member said in each slot, signed rightly."""
+    key = cluster.hosts[cluster.byzantine[0]].key
+    said: dict[Slot, set[bytes]] = defaultdict(set)
+    transmit = cluster.network.transmit
+
+    def listen(sender: int, receiver: int, topic: str, data: bytes) -> None:
+        statement = read_signed(data)
+        if isinstance(statement, Vote | Proposal) and statement.signer == key and verified(data, key):
+            said[statement.slot].add(data[1 + SIGNATURE_SIZE :])
+        transmit(sender, receiver, topic, data)
+
+    cluster.network.transmit = listen  # type: ignore[method-assign]
+    with remembered_signatures():
+        outcome = cluster.run()
+    assert not outcome.violations and not outcome.pending and outcome.faults.byzantine_votes
+    return said
+
+
+def members_at(cluster: Cluster) -> list[bool]:
+    """Whether each honest node still counts the dishonest one as a member."""
+    key = cluster.hosts[cluster.byzantine[0]].key
+    nodes = [host.node for host in cluster.honest]
+    return [key in node.group.state.membership for node in nodes if node is not None]
+
+
+def verified(data: bytes, key: bytes) -> bool:
+    """Whether a message is really signed: garbage made of one is not."""
+    try:
+        verify_envelope(data[1:], key)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def test_a_loud_one_contradicts_itself_and_is_expelled() -> None:
+    for cluster in lonely(sly=False):
+        said = overheard(cluster)
+        assert any(len(bodies) > 1 for bodies in said.values())
+        if not any(members_at(cluster)):
+            return  # where nobody heard both statements it may stay
+    pytest.fail("nobody was ever expelled")
+
+
+def test_a_sly_one_never_contradicts_itself_and_stays() -> None:
+    cluster = next(lonely(sly=True))
+    said = overheard(cluster)
+    assert said and all(len(bodies) == 1 for bodies in said.values())
+    assert len(members_at(cluster)) == 6 and all(members_at(cluster))
+
+
+def test_nobody_speaks_under_the_key_of_an_honest_member_but_itself() -> None:
+    cluster = next(lonely(sly=False))
+    honest = {host.key: host.number for host in cluster.honest}
+    hear = cluster.network._deliver
+
+    def watch(sender: int, receiver: int, topic: str, data: bytes) -> None:
+        statement = read_signed(data)
+        if sender in cluster.byzantine and isinstance(statement, Vote) and verified(data, statement.signer):
+            assert statement.signer not in honest or passed_on(cluster, data)
+        hear(sender, receiver, topic, data)
+
+    cluster.network._deliver = watch  # type: ignore[method-assign]
+    assert not cluster.run().violations
+
+
+def passed_on(cluster: Cluster, data: bytes) -> bool:
+    """Whether an honest member said this itself before (locks are shown with others' votes)."""
+    said = cluster.history.bodies.values()
+    return any(data[1 + SIGNATURE_SIZE :] in bodies for bodies in said)
+
+
+def test_garbage_is_heard_and_survived() -> None:
+    cluster = Cluster(0, Options(faults=frozenset(), nodes=4))
+    cluster.join()
+    host = cluster.hosts[0]
+    host.boot()
+    for data in (b"", b"\x00", b"\x01", b"\x02" + b"\x99" * 300, bytes(400)):
+        host.hear(Incoming(cluster.hosts[1].key, cluster.hosts[1].ip, "", data))
+    cluster.scheduler.run_until(1_000)
+    assert host.is_up
