@@ -1,10 +1,11 @@
 """What a daemon costs while it does little: processor, memory, and how soon it has a peer.
 
-Four real daemons on loopback addresses, processes of their own. First the chain stands still: gossip
-heartbeats, pings, statements of where everybody is, timers: that is `idle`. Then the same network
-at the pace of the devnet, a block a second and a challenge every eight: `following` is
-what it takes a node that follows, answers and judges, `mining` the same and the blocks. The processor time of
-a shared machine varies; `idle_cpu_percent` is the median of the four nodes.
+Four real daemons on loopback addresses, processes of their own. `start_to_first_peer_seconds` is
+from the start of a process among running ones, `stop_seconds` from SIGTERM to its end. First the
+chain stands still: gossip heartbeats, pings, statements of where everybody is, timers: that is
+`idle`, the median of the four nodes. Then the same network at the pace of the devnet, a block a
+second and a challenge every eight: `following` is what it takes a node that follows, answers and
+judges, `mining` the same and the blocks. The processor time of a shared machine varies.
 
     python -m tests.benchmarks.daemon --json
 """
@@ -78,10 +79,12 @@ def busy(folder: Path, seconds: float) -> dict[str, float]:
         network.wait_until("height", CHALLENGES_BEGIN, 4 * PEER_SECONDS_MAX)
         used = measure(network, seconds)
         followers = [used[name] for name in network.names if name != MINER]
+        peak = max(one.peak_rss_mb for one in network.usage().values())
         return {
             "following_cpu_percent": round(statistics.median(followers), 2),
             "mining_cpu_percent": round(used[MINER], 2),
-            "peak_rss_mb": max(one.peak_rss_mb for one in network.usage().values()),
+            "peak_rss_mb": peak,
+            "stop_seconds": round(network.stop(MINER)[1], 2),
         }
 
 
