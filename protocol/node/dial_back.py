@@ -80,10 +80,15 @@ class DialBack:
                 effects += self._dial(opened, operator_key)
         return effects
 
-    def ended(self, result: ProbeResult) -> list[Effect]:
-        """A dial-back ended: note who was reached where, and whether the chain was at hand."""
+    def ended(self, result: ProbeResult, challenges: Iterable[OpenChallenge]) -> list[Effect]:
+        """A dial-back ended: note who was reached where, and whether the chain was at hand.
+
+        One that ends when its challenge is none of `challenges` any more was for nothing.
+        """
         dialled = self._dialled.pop(result.token, None)
         if dialled is None or not result.ip:
+            return []
+        if not any(dialled.open_challenge is one for one in challenges):
             return []
         opened, key = dialled.open_challenge, dialled.operator_key
         fast = result.fast and self._is_right_reply(dialled, result.reply)

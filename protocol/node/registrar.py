@@ -91,9 +91,9 @@ class Registrar:
         return tuple(self._waiting.values())
 
     def _check(self, packed: bytes) -> Entry:
-        if packed[0] == SIGNED:
+        if packed[:1] == bytes((SIGNED,)):
             return check_registration(packed[1:], self._network, self._rules, self._parameters)
-        if packed[0] == PLAIN:
+        if packed[:1] == bytes((PLAIN,)):
             return check_deregistration(packed[1:], self._network, self._rules)
         raise StaleMessage("neither a registration nor a deregistration")
 

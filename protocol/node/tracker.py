@@ -18,10 +18,10 @@ from protocol.errors import NotAMember, StaleMessage
 from protocol.genesis import Genesis, network_id
 from protocol.group.quorum import Electorate
 from protocol.node.dial_back import DialBack
-from protocol.node.effects import Announce, Effect, Incoming, News, ProbeResult, Publish, Send
+from protocol.node.effects import Announce, Effect, Incoming, News, Persist, ProbeResult, Publish, Send
 from protocol.node.messages import RESPONSES_MAX, Responses, ResponsesRequest, pack_plain, pack_signed
 from protocol.node.open_challenge import OpenChallenge
-from protocol.node.records import Records
+from protocol.node.records import OBSERVATION, RESPONSE, SIGHTING, Records, split_challenge_key
 from protocol.node.responder import Responder
 from protocol.tracking.answer_key import AnswerKey
 from protocol.tracking.challenge import Challenge, derive_challenge
@@ -95,6 +95,16 @@ class Tracker:
             if opened is not None:
                 opened.restore(self._records)
                 effects += self._respond(opened, view)
+        return effects + self._sweep(newest - OPEN_MAX, view)
+
+    def _sweep(self, oldest: int, view: GroupView) -> list[Effect]:
+        """Drop the records of challenges that can never be judged any more, or are judged."""
+        effects: list[Effect] = []
+        for family in (RESPONSE, SIGHTING, OBSERVATION):
+            for key, _ in self._records.iterate(family):
+                seq = split_challenge_key(family, key)[0]
+                if seq < oldest or view.is_judged(seq):
+                    effects.append(Persist(key, None))
         return effects
 
     def connect(self, height: int, view: GroupView) -> list[Effect]:
@@ -165,7 +175,7 @@ class Tracker:
 
     def probed(self, result: ProbeResult) -> list[Effect]:
         """A dial-back ended."""
-        return self._dial_back.ended(result)
+        return self._dial_back.ended(result, self._open.values())
 
     # As an operator.
 

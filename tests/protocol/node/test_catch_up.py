@@ -1,0 +1,181 @@
+"""Who is asked for what is missing, and how often."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.codec import decode
+from protocol.node.catch_up import (
+    ANSWER_MILLISECONDS,
+    ANSWERED_MAX,
+    NEIGHBOURS_MAX,
+    REQUEST_MILLISECONDS,
+    CatchUp,
+    Turns,
+)
+from protocol.node.effects import Send
+from protocol.node.messages import (
+    BLOCKS_BYTES_MAX,
+    BLOCKS_MAX,
+    FILE_BYTES_MAX,
+    PLAIN,
+    Blocks,
+    BlocksRequest,
+    ListRequest,
+    Status,
+)
+from protocol.units import OperatorKey
+from tests.support.founding import founded_by
+from tests.support.node_cluster import Cluster
+from tests.support.operators import operators
+
+FOUNDERS = operators(4)
+PEERS = [OperatorKey(bytes([number]) * 32) for number in range(1, 6)]
+
+
+def anybody(_: OperatorKey) -> bool:
+    return True
+
+
+class Group:
+    """A group's data chain of which only what catching up asks is there."""
+
+    def __init__(self, blocks: list[bytes]) -> None:
+        self.blocks = blocks
+        self.contradicted = False
+        self.state = Cluster(FOUNDERS)[FOUNDERS[0]].node.group.state
+
+    def certified(self, height: int) -> bytes | None:
+        return self.blocks[height - 1] if 0 < height <= len(self.blocks) else None
+
+
+class Lists:
+    """Lists of which only what catching up asks is there."""
+
+    period = 1
+    contradicted = False
+
+    def __init__(self, file: bytes | None) -> None:
+        self._file = file
+
+    def file(self, period: int) -> bytes | None:
+        return self._file
+
+
+def desk(blocks: list[bytes], file: bytes | None = None) -> CatchUp:
+    return CatchUp(founded_by(FOUNDERS), FOUNDERS[0].key, Group(blocks), Lists(file), "t")  # type: ignore[arg-type]
+
+
+def asked(desk: CatchUp, first: int = 1) -> BlocksRequest:
+    return BlocksRequest(network=desk._network, first=first)
+
+
+def test_those_who_are_said_to_be_ahead_take_turns() -> None:
+    turns = Turns()
+    for peer in PEERS:
+        turns.claim(peer, 9)
+    chosen = [turns.next(3, number * REQUEST_MILLISECONDS, anybody) for number in range(10)]
+    assert chosen == PEERS * 2
+
+
+def test_one_request_in_its_time() -> None:
+    turns = Turns()
+    turns.claim(PEERS[0], 9)
+    assert turns.next(3, 0, anybody) is PEERS[0]
+    assert turns.next(3, REQUEST_MILLISECONDS - 1, anybody) is None
+    assert turns.next(3, REQUEST_MILLISECONDS, anybody) is PEERS[0]
+
+
+def test_nobody_is_asked_for_what_nobody_claims_to_have() -> None:
+    turns = Turns()
+    turns.claim(PEERS[0], 3)
+    assert turns.next(3, 0, anybody) is None
+    turns.claim(PEERS[0], 4)
+    assert turns.next(3, 0, anybody) is PEERS[0]
+
+
+def test_who_may_not_be_asked_any_more_is_forgotten() -> None:
+    turns = Turns()
+    for peer in PEERS:
+        turns.claim(peer, 9)
+    assert turns.next(3, 0, lambda peer: peer == PEERS[2]) == PEERS[2]
+    assert list(turns._claims) == [PEERS[2]] == list(turns._asked)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 9)), min_size=1, max_size=60))
+def test_nobody_who_keeps_claiming_is_starved(claims: list[tuple[int, int]]) -> None:
+    """However often others claim, an honest peer is asked before anybody is asked twice after its claim."""
+    turns, honest = Turns(), PEERS[0]
+    chosen = []
+    for number, (peer, place) in enumerate(claims):
+        turns.claim(honest, 5)
+        if peer:
+            turns.claim(PEERS[peer], place)
+        chosen.append(turns.next(4, number * REQUEST_MILLISECONDS, anybody))
+    for start in range(len(chosen) - len(PEERS) + 1):
+        assert honest in chosen[start : start + len(PEERS)]
+
+
+def status(desk: CatchUp, sender: OperatorKey, height: int) -> Status:
+    return Status(network=desk._network, sender=sender, data_height=height, data_head=bytes(32), lists=0)
+
+
+def test_strangers_are_not_asked_unless_they_stand_beside_us() -> None:
+    one = desk([])
+    for peer in PEERS:
+        effects = one.on_status(status(one, peer, 7), FOUNDERS[0].key, 0)  # our own echo
+        assert not effects
+    effects = one.on_status(status(one, PEERS[0], 7), PEERS[1], 0)
+    assert [effect.peer for effect in effects if isinstance(effect, Send)] == [PEERS[1]]
+
+
+def test_neighbours_are_bounded() -> None:
+    one = desk([])
+    for number in range(NEIGHBOURS_MAX * 3):
+        one.on_status(status(one, PEERS[0], 7), OperatorKey(number.to_bytes(32, "big")), number)
+    assert len(one._neighbours) == NEIGHBOURS_MAX
+    one.ask(10_000)
+    assert len(one._blocks._claims) <= NEIGHBOURS_MAX + len(FOUNDERS)
+
+
+def answered(desk: CatchUp, first: int, peer: OperatorKey = PEERS[0], now: int = 0) -> tuple[bytes, ...]:
+    effects = desk.on_blocks_request(asked(desk, first), peer, now)
+    assert len(effects) <= 1
+    if not effects:
+        return ()
+    (sent,) = effects
+    assert isinstance(sent, Send) and sent.peer == peer and sent.data[0] == PLAIN
+    return decode(sent.data[1:], Blocks, 2 << 20).blocks
+
+
+def test_an_answer_holds_as_many_blocks_as_fit() -> None:
+    small = [bytes([number % 251]) * 10 for number in range(BLOCKS_MAX + 5)]
+    assert answered(desk(small), 1) == tuple(small[:BLOCKS_MAX])
+    assert answered(desk(small), BLOCKS_MAX + 4) == tuple(small[-2:])
+    assert answered(desk(small), len(small) + 1) == ()
+    assert answered(desk(small), 0) == () == answered(desk(small), 2**32 - 1)
+    large = [bytes([number]) * (BLOCKS_BYTES_MAX // 2) for number in range(3)]
+    assert answered(desk(large), 1) == tuple(large[:2])
+    assert answered(desk([bytes(BLOCKS_BYTES_MAX + 1)] * 2), 1) == (bytes(BLOCKS_BYTES_MAX + 1),)
+
+
+def test_one_answer_of_a_kind_to_a_peer_in_its_time() -> None:
+    one = desk([b"block"], b"file")
+    assert answered(one, 1) and not answered(one, 1, now=ANSWER_MILLISECONDS - 1)
+    assert answered(one, 1, PEERS[1]) and answered(one, 1, now=ANSWER_MILLISECONDS)
+    request = ListRequest(network=one._network, period=1)
+    assert one.on_list_request(request, PEERS[0], ANSWER_MILLISECONDS)
+    assert not one.on_list_request(request, PEERS[0], ANSWER_MILLISECONDS)
+
+
+def test_what_is_remembered_of_answers_is_bounded() -> None:
+    one = desk([b"block"])
+    for number in range(ANSWERED_MAX + 50):
+        answered(one, 1, OperatorKey(number.to_bytes(32, "big")))
+    assert len(one._answered) == ANSWERED_MAX
+
+
+def test_a_list_that_fits_into_no_message_is_not_sent() -> None:
+    request = ListRequest(network=desk([])._network, period=1)
+    assert desk([], bytes(FILE_BYTES_MAX)).on_list_request(request, PEERS[0], 0)
+    assert not desk([], bytes(FILE_BYTES_MAX + 1)).on_list_request(request, PEERS[0], 0)
+    assert not desk([], None).on_list_request(request, PEERS[0], 0)

@@ -1,0 +1,70 @@
+"""The frame round every message: a kind byte and a payload."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.codec import MESSAGE_SIZE_MAX, decode, encode
+from protocol.errors import MalformedMessage
+from protocol.node.messages import (
+    BLOCKS_BYTES_MAX,
+    BLOCKS_MAX,
+    FILE_BYTES_MAX,
+    PLAIN,
+    RESPONSES_MAX,
+    SIGNED,
+    Blocks,
+    ListAnswer,
+    Responses,
+    ResponsesRequest,
+    group_topic,
+    network_topic,
+    pack_plain,
+    pack_signed,
+    unpack,
+)
+from protocol.tracking.response import RESPONSE_SIZE_MAX
+
+NETWORK = bytes(range(32))
+
+
+@given(st.binary(min_size=1, max_size=80))
+def test_what_is_packed_is_unpacked(payload: bytes) -> None:
+    assert unpack(pack_signed(payload)) == (SIGNED, payload)
+
+
+@given(st.binary(max_size=40).filter(lambda data: len(data) < 2 or data[0] not in (SIGNED, PLAIN)))
+def test_everything_else_is_refused(data: bytes) -> None:
+    with pytest.raises(MalformedMessage):
+        unpack(data)
+
+
+def test_the_largest_answers_fit_into_a_message() -> None:
+    largest = [
+        ListAnswer(network=NETWORK, file=bytes(FILE_BYTES_MAX)),
+        Blocks(network=NETWORK, blocks=(bytes(BLOCKS_BYTES_MAX // BLOCKS_MAX),) * BLOCKS_MAX),
+        Responses(
+            network=NETWORK,
+            seq=2**32 - 1,
+            anchor_hash=bytes(32),
+            envelopes=(bytes(64 + RESPONSE_SIZE_MAX),) * RESPONSES_MAX,
+        ),
+        ResponsesRequest(
+            network=NETWORK, seq=2**32 - 1, anchor_hash=bytes(32), hashes=(bytes(32),) * RESPONSES_MAX
+        ),
+    ]
+    for message in largest:
+        assert len(pack_plain(message)) <= MESSAGE_SIZE_MAX
+        assert decode(encode(message), type(message)) == message
+
+
+@pytest.mark.parametrize("count", [0, RESPONSES_MAX + 1])
+def test_answers_of_nothing_and_of_too_much_are_refused(count: int) -> None:
+    message = ResponsesRequest(network=NETWORK, seq=1, anchor_hash=bytes(32), hashes=(bytes(32),) * count)
+    with pytest.raises(MalformedMessage):
+        decode(encode(message), ResponsesRequest)
+
+
+def test_topics_name_the_network_and_the_group() -> None:
+    assert network_topic(NETWORK) == "0001020304050607/network"
+    assert group_topic(NETWORK, "01") == "0001020304050607/group/01" != group_topic(NETWORK, "")
