@@ -1,0 +1,112 @@
+"""Lists at one node: what it takes from others, and a list that its own blocks contradict."""
+
+from protocol.codec import decode, encode, replace
+from protocol.group.certificate import Certificate
+from protocol.group.vote import LIST_ELECTORATE, Phase, Slot, vote_body
+from protocol.node.effects import Announce, Persist
+from protocol.node.messages import ListAnswer, pack_plain
+from protocol.node.records import LIST, LIST_STATE
+from protocol.payout.list_file import ListFile, decode_list_file
+from protocol.payout.list_header import list_hash
+from tests.support.node_cluster import Cluster
+from tests.support.operators import operator
+
+FOUNDERS = tuple(operator(number) for number in range(4))
+BEHIND = FOUNDERS[0]
+CERTIFIED = 17
+
+
+def behind() -> tuple[Cluster, bytes]:
+    """Return a cluster whose first founder has every block but no list, and the list file of period 1."""
+    cluster = Cluster(FOUNDERS)
+    cluster.drops = lambda sender, to, data: to == BEHIND.key and (b"list" in data[:400])
+    cluster.mine_to(CERTIFIED)
+    file = cluster[FOUNDERS[1]].node.lister.file(1)
+    assert file is not None and cluster[BEHIND].node.lister.period == 1
+    return cluster, file
+
+
+def certified(cluster: Cluster, file: ListFile, signers: int = 4) -> ListFile:
+    """Return the file with a certificate by the first founders, as if they had decided it."""
+    slot = Slot(cluster[BEHIND].node.network, LIST_ELECTORATE, 1, 0, Phase.PRECOMMIT)
+    hashed = list_hash(file.header)
+    signatures = sorted(
+        (bytes(one.key), one.signer.sign(vote_body(slot, hashed, one.key))[:64]) for one in FOUNDERS[:signers]
+    )
+    certificate = Certificate(
+        electorate=LIST_ELECTORATE, height=1, round=0, block_hash=hashed, signatures=tuple(signatures)
+    )
+    return replace(file, certificate=certificate)
+
+
+def hand(cluster: Cluster, file: bytes) -> None:
+    network = cluster[BEHIND].node.network
+    cluster.deliver(BEHIND, FOUNDERS[1], pack_plain(ListAnswer(network=network, file=file)))
+
+
+def test_a_certified_list_is_taken_from_a_file_and_kept_over_a_restart() -> None:
+    cluster, file = behind()
+    hand(cluster, file)
+    peer = cluster[BEHIND]
+    assert peer.node.lister.period == 2 and peer.node.lister.file(1) == file
+    assert len(list(peer.store.iterate(LIST))) == 1 == len(list(peer.store.iterate(LIST_STATE)))
+    state, electorate = peer.node.lister.state, peer.node.lister.electorate
+    again = cluster.restart(BEHIND).node.lister
+    assert (again.state, again.electorate) == (state, electorate)
+    hand(cluster, file)  # once more: nothing
+    assert again.period == 2
+
+
+def test_a_file_without_its_quorum_or_of_another_period_is_not_taken() -> None:
+    cluster, file = behind()
+    read = decode_list_file(file)
+    other = replace(read, header=replace(read.header, period=2))
+    for bad in (
+        encode(certified(cluster, read, signers=2)),
+        encode(replace(read, header=replace(read.header, carried_out=read.header.carried_out + 1))),
+        encode(certified(cluster, other)),
+        file[:-1],
+    ):
+        hand(cluster, bad)
+        assert cluster[BEHIND].node.lister.period == 1 and not cluster[BEHIND].node.contradicted
+    assert not list(cluster[BEHIND].store.iterate(LIST))
+
+
+def test_entries_of_a_peers_file_are_not_believed_but_made_anew() -> None:
+    """The certificate covers the header; what is kept beside it is our own."""
+    cluster, file = behind()
+    read = decode_list_file(file)
+    hand(cluster, encode(replace(read, entries=())))
+    assert cluster[BEHIND].node.lister.file(1) == file
+
+
+def test_a_list_that_everybody_signed_and_our_blocks_contradict_silences_the_node() -> None:
+    cluster, file = behind()
+    read = decode_list_file(file)
+    wrong = replace(read, header=replace(read.header, carried_out=read.header.carried_out + 1))
+    hand(cluster, encode(certified(cluster, wrong)))
+    peer = cluster[BEHIND]
+    assert peer.events("list.contradiction") and peer.node.contradicted and peer.node.lister.period == 1
+    voted, height = len(peer.votes), cluster[FOUNDERS[1]].node.group.state.height
+    cluster.drops = lambda sender, to, data: False
+    cluster.mine_to(CERTIFIED + 6)
+    assert len(peer.votes) == voted  # neither on lists nor on blocks
+    assert len(peer.events("list.contradiction")) == 1
+    assert cluster[FOUNDERS[1]].node.group.state.height > height
+
+
+def test_a_contradiction_by_blocks_that_come_later_ends_when_they_come() -> None:
+    cluster, file = behind()
+    lister = cluster[BEHIND].node.lister
+    source, lister._source = lister._source, cluster[FOUNDERS[1]].node.group
+    real = lister.state
+    lister.state = replace(real, carried=real.carried + 1)  # as if our own past were another
+    hand(cluster, file)
+    assert lister.contradicted
+    lister.state, lister._source = real, source
+    lister.moved()
+    effects = lister.tick(cluster.now)
+    assert [one.event for one in effects if isinstance(one, Announce)][:1] == ["list.agreed"]
+    assert any(isinstance(one, Persist) and one.key == LIST_STATE for one in effects)
+    assert not lister.contradicted and lister.period == 2
+    assert decode(encode(lister.state), type(lister.state)) == lister.state
