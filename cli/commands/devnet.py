@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.output import INTERRUPTED
 from protocol.errors import RequestError
 from protocol.units import format_amount
 
@@ -59,8 +60,9 @@ def devnet(
         raise RequestError(f"{folder} is there already; name a new folder")
     if report is not None and not report.absolute().parent.is_dir():
         raise RequestError(f"{report}: its folder is not there")
-    signal.signal(signal.SIGTERM, _interrupt)
+    _on_signals(_interrupt)
     launcher = Launcher(found_network(folder, standard_posts(), start_delay))
+    written: dict[str, Any] | None = None
     try:
         launcher.start()
         _watch(launcher, seconds_max)
@@ -72,8 +74,17 @@ def devnet(
             _go_on(launcher)
     except KeyboardInterrupt:
         click.echo("stopping", err=True)
+        if written is None:
+            raise click.exceptions.Exit(INTERRUPTED) from None  # nothing was paid: that is no success
     finally:
+        _on_signals(signal.SIG_IGN)  # a second Ctrl-C must not leave daemons behind
         launcher.stop()
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    """Take SIGINT, SIGTERM and SIGHUP (the terminal was closed) alike."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

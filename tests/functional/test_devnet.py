@@ -19,6 +19,7 @@ from protocol.genesis import decode_genesis, network_id
 from protocol.parameters import DEVNET
 from tests.support.command import Run, runner
 from tests.support.devnet import Devnet, one_line, refusal, run, running_devnet, wait_for
+from tests.support.forged_lists import FORGERIES, changed_copies, forged
 from zenp2p.identity import new_secret, write_secret
 
 pytestmark = pytest.mark.functional
@@ -201,15 +202,6 @@ def test_what_a_wallet_is_told_is_what_was_reported(cli: Run, report: dict[str, 
     assert told["entry"] == entry
 
 
-def changed_copies(data: bytes, count: int) -> Iterator[tuple[int, bytes]]:
-    """Yield copies with one byte changed, spread over the whole file, both ends included."""
-    for number in range(count):
-        place = number * (len(data) - 1) // (count - 1)
-        changed = bytearray(data)
-        changed[place] ^= 1 << number % 8
-        yield place, bytes(changed)
-
-
 def check_changed_copies(cli: Run, report: dict[str, Any], folder: Path, count: int | None) -> None:
     list_file, genesis_file = files(report)
     data = list_file.read_bytes()
@@ -254,6 +246,15 @@ def test_other_wrong_files_as_processes(report: dict[str, Any], tmp_path: Path) 
     assert "nowhere" in said
     said = refusal(run(*verify, list_file, "--trust", "nowhere", cwd=tmp_path), NO_INPUT)
     assert "nowhere" in said
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_forged_list_is_refused(cli: Run, report: dict[str, Any], tmp_path: Path, name: str) -> None:
+    list_file, genesis_file = files(report)
+    (tmp_path / "forged").write_bytes(forged(list_file.read_bytes(), name))
+    ended = cli("payout", "verify", tmp_path / "forged", "--trust", genesis_file)
+    assert (ended.code, ended.out) == (BAD_DATA, "")
+    assert FORGERIES[name][1] in one_line(ended.err), ended
 
 
 # What the running nodes answer.

@@ -1,4 +1,4 @@
-"""The command `zenp2p devnet` itself: when a daemon dies, and beside another one."""
+"""The command `zenp2p devnet` itself: when a daemon dies, when it is interrupted, and beside another one."""
 
 import os
 import shlex
@@ -12,7 +12,7 @@ from tests.support.devnet import PAID_SECONDS_MAX, Devnet, run, wait_for
 
 pytestmark = pytest.mark.functional
 
-UNAVAILABLE = 69
+UNAVAILABLE, INTERRUPTED = 69, 130
 START_SECONDS_MAX = 60
 
 
@@ -27,6 +27,25 @@ def test_a_daemon_that_dies_ends_the_command_which_names_it(tmp_path: Path) -> N
         assert devnet.wait_for_end(START_SECONDS_MAX) == UNAVAILABLE
         said = devnet.printed.splitlines()[-1]
         assert said == "zenp2p: node honest-3 ended with exit code -9; see its log"
+        assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+        assert not devnet.report_file.exists()
+    finally:
+        devnet.clean_up()
+
+
+@pytest.mark.parametrize("numbers", [[signal.SIGHUP], [signal.SIGINT, signal.SIGINT, signal.SIGTERM]])
+def test_interrupted_before_the_payment_is_no_success_and_leaves_nobody_behind(
+    tmp_path: Path, numbers: list[int]
+) -> None:
+    devnet = Devnet(tmp_path / "devnet", "--until-paid")
+    try:
+        wait_for("the first daemon answers", lambda: all_there(devnet, ["honest-1"]), START_SECONDS_MAX)
+        children = devnet.children()
+        assert len(children) == 8
+        for number in numbers:  # impatient people press twice
+            devnet.signal(number)
+        assert devnet.wait_for_end(START_SECONDS_MAX) == INTERRUPTED
+        assert devnet.printed.splitlines()[-1] == "stopping"
         assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
         assert not devnet.report_file.exists()
     finally:

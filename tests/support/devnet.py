@@ -119,6 +119,10 @@ class Devnet:
         tasks = Path(f"/proc/{self._process.pid}/task").glob("*/children")
         return [int(pid) for file in tasks for pid in file.read_text().split()]
 
+    def signal(self, number: int) -> None:
+        """Send the command a signal."""
+        self._process.send_signal(number)
+
     def wait_for_end(self, seconds: float) -> int:
         """Wait until the command ends by itself; return its exit code."""
         return self._process.wait(seconds)
