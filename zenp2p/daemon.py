@@ -44,6 +44,7 @@ from zenp2p.logs import quiet_libraries
 from zenp2p.network.host import open_network
 from zenp2p.ports import Endpoint, Network
 from zenp2p.store import LevelStore, StoreReadOnly
+from zenp2p.tls_check import TlsCheck
 from zenp2p.vote_file import PRUNE_BYTES, VoteFile
 
 log = logging.getLogger(__name__)
@@ -140,7 +141,10 @@ class Daemon:
         self._with_chain = with_chain
         self.node = node
         self.network = network
-        self.driver = Driver(node, guard, opened.store, opened.vote_file, network, nursery, self._announce)
+        check_tls = TlsCheck(pack_ip(opened.config.network.ip)).is_valid
+        self.driver = Driver(
+            node, guard, opened.store, opened.vote_file, network, nursery, self._announce, check_tls
+        )
 
         self.halted = ""
         """Why nothing is written any more; empty while all is well."""

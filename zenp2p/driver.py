@@ -48,6 +48,9 @@ PROBE_PROTOCOL = "dial-back"
 SLACK_SECONDS = 2
 """Beyond the dial-back deadline: time to dial. The answer itself is timed by the deadline."""
 
+CheckTls = Callable[[Endpoint, str], Awaitable[bool]]
+"""Whether the host at an endpoint shows a certificate that is valid for a name (`zenp2p.tls_check`)."""
+
 
 class VoteFile(Protocol):
     """Where votes are recorded before they are sent."""
@@ -71,6 +74,7 @@ class Driver:
         network: Network,
         nursery: trio.Nursery,
         announce: Callable[[Announce], None],
+        check_tls: CheckTls | None = None,
     ) -> None:
         self.node = node
         self._guard = guard
@@ -79,6 +83,7 @@ class Driver:
         self._network = network
         self._nursery = nursery
         self._announce = announce
+        self._check_tls = check_tls
         self._turn = trio.Lock()
         self._sends = trio.CapacityLimiter(SENDS_AT_ONCE_MAX)
         self._probes = trio.CapacityLimiter(PROBES_AT_ONCE_MAX)
@@ -183,7 +188,7 @@ class Driver:
     async def _probe(self, effect: Probe) -> None:
         """Dial back, then hand the outcome in; a failed dial is an outcome too."""
         ip = reply = b""
-        fast = False
+        fast = tls_valid = False
         try:
             async with self._probes:
                 started = trio.current_time()
@@ -195,7 +200,10 @@ class Driver:
                     effect.deadline_seconds + SLACK_SECONDS,
                 )
                 fast = trio.current_time() - started <= effect.deadline_seconds
+                if effect.fqdn and self._check_tls is not None:
+                    tls_valid = await self._check_tls(Endpoint(effect.ip, effect.tls_port), effect.fqdn)
         except TransportError as error:
             log.debug("not reached", extra={"peer": effect.peer.hex(), "error": str(error)})
+        result = ProbeResult(effect.token, ip, reply, fast, tls_valid)
         with suppress(StoreReadOnly):  # whoever runs the driver hears of it from the other inputs
-            await self.step(lambda node: node.probed(ProbeResult(effect.token, ip, reply, fast)))
+            await self.step(lambda node: node.probed(result))

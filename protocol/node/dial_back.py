@@ -51,7 +51,7 @@ class DialBack:
         place = opened.challenge.anchor_hash + operator_key + opened.attempts[operator_key].to_bytes(4, "big")
         request = build_probe(self._network, opened.challenge, self._signer.derive(b"dial-back", place))
         self._dialled[self._token] = _Dialled(opened, operator_key, request)
-        response = held.response
+        response, registration = held.response, opened.answers.registrations.get(operator_key)
         return [
             Probe(
                 self._token,
@@ -60,6 +60,8 @@ class DialBack:
                 response.port,
                 encode(request),
                 self._parameters.dial_back_seconds,
+                registration.fqdn if registration else "",
+                registration.tls_port if registration else 0,
             )
         ]
 
@@ -81,7 +83,7 @@ class DialBack:
         return effects
 
     def ended(self, result: ProbeResult, challenges: Iterable[OpenChallenge]) -> list[Effect]:
-        """A dial-back ended: note who was reached where, and whether the chain was at hand.
+        """A dial-back ended: note who was reached where, and whether chain and TLS host were at hand.
 
         One that ends when its challenge is none of `challenges` any more was for nothing.
         """
@@ -92,7 +94,7 @@ class DialBack:
             return []
         opened, key = dialled.open_challenge, dialled.operator_key
         fast = result.fast and self._is_right_reply(dialled, result.reply)
-        return [opened.keep_sighting(key, result.ip, fast)]
+        return [opened.keep_sighting(key, result.ip, fast, result.tls_valid)]
 
     def _is_right_reply(self, dialled: _Dialled, envelope: bytes) -> bool:
         challenge, key = dialled.open_challenge.challenge, dialled.operator_key

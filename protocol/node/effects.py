@@ -41,6 +41,8 @@ class ProbeResult:
     reply: bytes
     fast: bool
     """Whether the reply came within the dial-back deadline."""
+    tls_valid: bool = False
+    """Whether the TLS host that was asked about showed a valid certificate there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,10 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Dial `ip`:`port` anew, authenticate `peer` there, ask `data`, and hand in a `ProbeResult`."""
+    """Dial `ip`:`port` anew, authenticate `peer` there, ask `data`, and hand in a `ProbeResult`.
+
+    Where `fqdn` is not empty, see too whether `ip`:`tls_port` has a certificate that is valid for it.
+    """
 
     token: int
     peer: OperatorKey
@@ -85,6 +90,8 @@ class Probe:
     port: int
     data: bytes
     deadline_seconds: int
+    fqdn: str = ""
+    tls_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ PROBE_ATTEMPTS_MAX = 3
 FETCHED_MAX = 16_384
 """Responses kept because another judge's observation names them."""
 _HEIGHT_SIZE = 8
+_FAST, _TLS_VALID = 1, 2
+"""Bits of a written sighting."""
 _KEY_SIZE = 32
 
 
@@ -46,7 +48,6 @@ class OpenChallenge:
         self.ready_since: int | None = None
         self._network = network
         self._response_key = self._key(RESPONSE)
-        self._fast: set[bytes] = set()
         self._written: set[bytes] = set()
         """Operators of whom a response is in the record: only those get a receipt."""
         self._named: dict[OperatorKey, tuple[Hash32, ...]] = {}
@@ -79,12 +80,12 @@ class OpenChallenge:
         value = height.to_bytes(_HEIGHT_SIZE, "big") + peer + envelope
         return Persist(self._response_key + operator_key, value, durable=True)
 
-    def keep_sighting(self, operator_key: bytes, ip: bytes, fast: bool) -> Persist:
-        """Take the outcome of a dial-back."""
-        if fast:
-            self._fast.add(operator_key)
-        self.builder.record_probe(operator_key, ip=ip, fast=fast)
-        return Persist(self._key(SIGHTING) + operator_key, bytes((fast,)) + ip)
+    def keep_sighting(self, operator_key: bytes, ip: bytes, fast: bool, tls_valid: bool = False) -> Persist:
+        """Take the outcome of a dial-back; what is written is the best of all so far."""
+        self.builder.record_probe(operator_key, ip=ip, fast=fast, tls_valid=tls_valid)
+        ip, fast, tls_valid = self.builder.contact(operator_key)
+        flags = fast * _FAST | tls_valid * _TLS_VALID
+        return Persist(self._key(SIGHTING) + operator_key, bytes((flags,)) + ip)
 
     def keep_observation(self, observation: Observation, envelope: bytes) -> Persist:
         """Take a judge's first observation, its signature checked."""
@@ -138,10 +139,16 @@ class OpenChallenge:
     def may_probe(self, operator_key: OperatorKey) -> bool:
         """Whether another dial-back to an operator is worth its cost; counts the attempt."""
         tried = self.attempts.get(operator_key, 0)
-        if tried >= PROBE_ATTEMPTS_MAX or operator_key in self._fast:
+        if tried >= PROBE_ATTEMPTS_MAX or self._has_shown_all(operator_key):
             return False
         self.attempts[operator_key] = tried + 1
         return True
+
+    def _has_shown_all(self, operator_key: OperatorKey) -> bool:
+        """Whether an operator was fast, and its TLS host valid if it registered one."""
+        registration = self.answers.registrations.get(operator_key)
+        _, fast, tls_valid = self.builder.contact(operator_key)
+        return fast and (tls_valid or registration is None or not registration.fqdn)
 
     # The record.
 
@@ -156,7 +163,8 @@ class OpenChallenge:
                 self.builder.record_response(envelope, height, peer)
         prefix = self._key(SIGHTING)
         for key, value in records.iterate(prefix):
-            self.keep_sighting(key[len(prefix) :], value[1:], bool(value[0]))
+            fast, tls_valid = bool(value[0] & _FAST), bool(value[0] & _TLS_VALID)
+            self.keep_sighting(key[len(prefix) :], value[1:], fast, tls_valid)
         for _, envelope in records.iterate(self._key(OBSERVATION)):
             self.keep_observation(check_observation(envelope, self._network), envelope)
 

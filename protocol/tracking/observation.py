@@ -184,6 +184,11 @@ class ObservationBuilder:
         found = replace(before, ip=ip, fast=fast) if better else before
         self._contacts[operator_key] = replace(found, tls_valid=before.tls_valid or tls_valid)
 
+    def contact(self, operator_key: bytes) -> tuple[bytes, bool, bool]:
+        """Return (address or empty, fast, TLS valid): the best that the dial-backs so far have found."""
+        found = self._contacts.get(operator_key, _Contact())
+        return found.ip, found.fast, found.tls_valid
+
     def build(self, judge: bytes) -> Observation:
         """Return the observation that `judge` signs: everybody of whom anything was seen."""
         seen = sorted({*self._held, *(key for key, found in self._contacts.items() if found != _Contact())})

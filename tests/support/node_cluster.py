@@ -73,6 +73,8 @@ class Cluster:
         self.chain.mine(pay=[(one.stake_address, amount) for one in (*founders, *others)])
         self.now = 0
         self.cut: set[OperatorKey] = set()
+        self.tls_hosts: set[str] = set()
+        """Names for which a valid certificate is shown."""
         self.drops: Callable[[OperatorKey, OperatorKey, bytes], bool] = lambda _from, _to, _data: False
         self._queue: deque[tuple[OperatorKey, Callable[[], None]]] = deque()
         self.peers = {one.key: self._new_peer(one) for one in (*founders, *others)}
@@ -213,7 +215,8 @@ class Cluster:
             if target is not None and probe.peer not in self.cut:
                 try:
                     reply = target.node.answer_probe(peer.operator.key, probe.data)
-                    result = ProbeResult(probe.token, target.operator.ip, reply, True)
+                    is_valid = probe.fqdn in self.tls_hosts
+                    result = ProbeResult(probe.token, target.operator.ip, reply, True, is_valid)
                 except ProtocolError:
                     pass
             self.carry(peer, peer.node.probed(result))

@@ -217,6 +217,39 @@ async def test_operators_that_cannot_be_reached_do_not_hold_up_messages() -> Non
     assert all((result.ip, result.reply, result.fast) == (b"", b"", False) for result in stub.results)
 
 
+async def test_a_tls_host_is_looked_at_where_the_operator_was_reached_and_only_then() -> None:
+    asked: list[tuple[Endpoint, str]] = []
+
+    async def check_tls(endpoint: Endpoint, fqdn: str) -> bool:
+        asked.append((endpoint, fqdn))
+        return True
+
+    class Reached(Ports):
+        async def probe(
+            self, peer: OperatorKey, endpoint: Endpoint, protocol: str, data: bytes, deadline: float
+        ) -> tuple[bytes, bytes]:
+            if endpoint.port == 9:
+                raise TransportError("nobody there")
+            return endpoint.ip, b"reply"
+
+    stub, ports, ip = Stub(), Reached(), b"\x7f\0\0\1"
+    probes: list[Effect] = [
+        Probe(1, PEER, ip, 7, b"?", 1, "node.example.org", 443),
+        Probe(2, PEER, ip, 7, b"?", 1),
+        Probe(3, PEER, ip, 9, b"?", 1, "node.example.org", 443),
+    ]
+    async with trio.open_nursery() as nursery:
+        driver = driver_of(ports, nursery, stub)
+        driver._check_tls = check_tls
+        await driver.step(lambda _: probes)
+    assert asked == [(Endpoint(ip, 443), "node.example.org")]
+    assert sorted((result.token, result.tls_valid, bool(result.ip)) for result in stub.results) == [
+        (1, True, True),
+        (2, False, True),
+        (3, False, False),
+    ]
+
+
 async def test_messages_that_wait_are_bounded_by_number_and_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SENDS_WAITING_BYTES_MAX", 100)
     monkeypatch.setattr(module, "SENDS_WAITING_MAX", 5)

@@ -1,6 +1,6 @@
 """Dial-backs of one judge: who is dialled, how often, and what counts as reached."""
 
-from protocol.codec import decode
+from protocol.codec import decode, replace
 from protocol.genesis import network_id
 from protocol.node.dial_back import DIALS_AT_ONCE_MAX, DialBack
 from protocol.node.effects import Effect, Persist, Probe, ProbeResult
@@ -12,6 +12,7 @@ from protocol.tracking.response import ProbeRequest, build_probe_reply, build_re
 from tests.support.founding import founded_by
 from tests.support.node_cluster import Cluster
 from tests.support.operators import Operator, operators
+from zenp2p.store import MemoryStore
 
 OPERATORS = operators(20)
 JUDGE, *OTHERS = OPERATORS
@@ -127,3 +128,23 @@ def test_a_result_that_comes_after_the_verdict_leaves_nothing_behind() -> None:
     result = ProbeResult(probe.token, PLACE, court.reply(probe, OTHERS[0]), True)
     assert court.dial_back.ended(result, []) == []
     assert not court.dial_back._dialled
+
+
+def test_a_registered_tls_host_is_asked_about_until_it_was_valid_once() -> None:
+    court = Court(heard=1)
+    one = OTHERS[0]
+    registrations = dict(court.opened.answers.registrations)
+    registrations[one.key] = replace(registrations[one.key], fqdn="node.example.org", tls_port=443)
+    court.opened.update(AnswerKey(court.challenge, registrations, court.chain, GENESIS.parameters))
+    (probe,) = court.begin()
+    assert (probe.fqdn, probe.tls_port) == ("node.example.org", 443)
+    court.ended(probe, reply=court.reply(probe, one))
+    assert court.seen(one) == (True, PLACE, True)
+    (again,) = probes(court.dial_back.again(court.opened))  # fast, but the certificate was not valid
+    (kept,) = court.dial_back.ended(ProbeResult(again.token, PLACE, b"", False, True), [court.opened])
+    assert not court.dial_back.again(court.opened)
+    assert isinstance(kept, Persist) and kept.value is not None
+    store = MemoryStore({kept.key: kept.value})
+    anew = OpenChallenge(NETWORK, court.opened.answers)
+    anew.restore(store)
+    assert anew.builder.contact(one.key) == (PLACE, True, True)  # the best of both is what is written

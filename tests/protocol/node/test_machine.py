@@ -269,3 +269,16 @@ def test_a_message_of_another_network_is_refused() -> None:
     foreign = Status(network=bytes(32), sender=NEWCOMER.key, data_height=9, data_head=bytes(32), lists=9)
     cluster.deliver(FOUNDERS[0], NEWCOMER, pack_plain(foreign))
     assert not cluster[FOUNDERS[0]].sent
+
+
+@pytest.mark.parametrize("valid", [True, False])
+def test_who_registered_a_tls_host_must_show_its_certificate(valid: bool) -> None:
+    name = "node.example.org"
+    cluster = Cluster(FOUNDERS, others=[NEWCOMER])
+    cluster.tls_hosts = {name} if valid else set()
+    cluster.mine_to(3)
+    network = cluster[NEWCOMER].node.network
+    cluster.submit(NEWCOMER, NEWCOMER.envelope(network=network, fqdn=name))
+    cluster.mine_to(judged_at(2))
+    assert reasons(cluster, 2)[NEWCOMER.key] is (Reason.VALID if valid else Reason.TLS_INVALID)
+    assert {reasons(cluster, 2)[one.key] for one in FOUNDERS} == {Reason.VALID}
