@@ -13,7 +13,7 @@ from protocol.crypto import SIGNATURE_SIZE, sha3_256
 from protocol.group.data_block import CertifiedBlock
 from protocol.group.vote import Phase, Proposal, Slot, Vote, content_hash
 from protocol.node.effects import Announce, Incoming, ProbeResult
-from protocol.node.records import BLOCK, LIST, OBSERVATION, RESPONSE, challenge_prefix
+from protocol.node.records import BLOCK, LIST, OBSERVATION, RESPONSE, challenge_prefix, split_challenge_key
 from protocol.tracking.observation import Observation
 from protocol.tracking.response import ProbeRequest, Receipt, Response
 from simulations.chain import View
@@ -63,12 +63,13 @@ class History:
         self.punished: list[str] = []
         self.errors: list[str] = []
         self.on_time: dict[Seen, dict[int, None]] = defaultdict(dict)
-        """Honest judges that took an operator's response before the challenge closed."""
+        """Honest judges that took an operator's response before the challenge closed, and still have it."""
         self.maybe_on_time: dict[Seen, dict[int, None]] = defaultdict(dict)
         """The same, with those that may have lost it in a crash."""
         self.reached: dict[Seen, dict[int, None]] = defaultdict(dict)
         """Honest judges whose dial-back was answered in time."""
         self._observed: dict[tuple[bytes, int], None] = {}
+        """Challenges (by anchor hash) of which a judge has written its observation: it sees no more."""
 
     def said(self, number: int, data: bytes, disk: Disk) -> None:
         """A node hands a message to the network; only honest ones are held to their word."""
@@ -102,7 +103,6 @@ class History:
             place = challenge_prefix(RESPONSE, statement.seq, statement.anchor_hash) + statement.operator_key
         elif isinstance(statement, Observation):
             place = challenge_prefix(OBSERVATION, statement.seq, statement.anchor_hash) + statement.judge
-            self._observed[(statement.anchor_hash, number)] = None
         else:
             return
         if place not in disk.ever_synced:
@@ -120,6 +120,10 @@ class History:
                 body = decode(value, CertifiedBlock).block
                 self.blocks[int.from_bytes(key[len(BLOCK) :], "big")].setdefault(body, []).append(number)
                 self.certified[value] = None
+            elif key.startswith(OBSERVATION):
+                _, anchor_hash, judge = split_challenge_key(OBSERVATION, key)
+                if judge == self.founding.members[number].key:
+                    self._observed[(anchor_hash, number)] = None
             elif key.startswith(LIST):
                 self.lists[int.from_bytes(key[len(LIST) :], "big")].setdefault(value, []).append(number)
 
@@ -132,7 +136,8 @@ class History:
                 continue
             closes = response.seq * PARAMETERS.challenge_every + PARAMETERS.response_window
             here = view.block_hash(response.seq * PARAMETERS.challenge_every)
-            if here == response.anchor_hash and tip < closes:
+            observed = (response.anchor_hash, number) in self._observed
+            if here == response.anchor_hash and tip < closes and not observed:
                 seen = (response.anchor_hash, response.operator_key)
                 self.maybe_on_time[seen][number] = None
                 if lived:
@@ -140,7 +145,8 @@ class History:
 
     def probed(self, number: int, key: bytes, request: ProbeRequest, result: ProbeResult) -> None:
         """A dial-back of an honest node ended, and what it found is written."""
-        if number in self.honest and result.ip and result.fast and result.reply:
+        observed = (request.anchor_hash, number) in self._observed
+        if number in self.honest and result.ip and result.fast and result.reply and not observed:
             self.reached[(request.anchor_hash, key)][number] = None
 
     def lost_power(self, number: int) -> None:

@@ -25,6 +25,7 @@ from protocol.tracking.verdict import Reason
 from simulations.chain import SimulatedBlock
 from simulations.history import Ballot, CastVote, History, short
 from simulations.newcomer import Newcomer, follow
+from simulations.reading import judge_of
 
 NODE_REWARD_THOUSANDTHS = 35
 """The nodes' share of each subsidy, said here once more on purpose."""
@@ -86,10 +87,19 @@ def _is_freed(ended: Ended, ballot: Ballot, lock: CastVote, vote: CastVote) -> b
 
 def _is_final(electorate: Electorate, signers: Iterable[bytes]) -> bool:
     """Whether these are more than two thirds of heads and age, counted here and not by the rules."""
+    return _holds(electorate, signers, 2)
+
+
+def _is_third(electorate: Electorate, signers: Iterable[bytes]) -> bool:
+    """Whether these are more than a third of heads and age."""
+    return _holds(electorate, signers, 1)
+
+
+def _holds(electorate: Electorate, signers: Iterable[bytes], thirds: int) -> bool:
     there = frozenset(signers)
     ages = [voter.age for voter in electorate.voters if voter.operator_key in there]
     total = sum(voter.age for voter in electorate.voters)
-    return 3 * len(ages) > 2 * len(electorate.voters) and 3 * sum(ages) > 2 * total
+    return 3 * len(ages) > thirds * len(electorate.voters) and 3 * sum(ages) > thirds * total
 
 
 def _breaks(lock: CastVote, vote: CastVote) -> bool:
@@ -139,19 +149,24 @@ def invariant_one_verdict_a_challenge(ended: Ended) -> Iterator[str]:
 
 
 def invariant_honest_operators_are_valid(ended: Ended) -> Iterator[str]:
-    """Whom more than two thirds of the judges heard in time, and reached, is VALID."""
+    """Whom more than a third of the judges heard in time, and as many reached, is VALID.
+
+    Of the judges whose observations the block holds those count that are honest, by what really came to them.
+    """
     history = ended.history
     honest = [history.founding.members[number].key for number in history.honest]
     for payload, electorate in _verdict_blocks(ended):
         verdicts = {verdict.operator_key: verdict.reason for verdict in payload.verdicts}
         if electorate is None:
             continue
+        judges = frozenset(judge_of(envelope) for envelope in payload.observations)
         for key in honest:
             seen = (payload.anchor_hash, key)
             heard = [history.founding.members[number].key for number in history.on_time.get(seen, {})]
             reached = [history.founding.members[number].key for number in history.reached.get(seen, {})]
-            sure = _is_final(electorate, heard) and _is_final(electorate, reached)
-            if sure and verdicts.get(key) is not Reason.VALID:
+            if not (_is_third(electorate, judges & {*heard}) and _is_third(electorate, judges & {*reached})):
+                continue
+            if verdicts.get(key) is not Reason.VALID:
                 yield f"honest {key.hex()[:8]} in challenge {payload.seq}: {verdicts.get(key)}"
 
 

@@ -5,7 +5,7 @@ Answers for: the type of a message, nothing of it checked. Spec: `spec/simulatio
 
 from functools import lru_cache
 
-from protocol.codec import MESSAGE_SIZE_MAX, Decoder
+from protocol.codec import MESSAGE_SIZE_MAX, Decoder, decode
 from protocol.crypto import SIGNATURE_SIZE
 from protocol.errors import MalformedMessage
 from protocol.group.vote import Proposal, Vote
@@ -29,3 +29,8 @@ def read_signed(data: bytes) -> Signed | None:
         return _decode(data[1 + SIGNATURE_SIZE :])
     except MalformedMessage:
         return None
+
+
+def judge_of(envelope: bytes) -> bytes:
+    """Return who signed an observation, from its envelope; raises `MalformedMessage`."""
+    return decode(envelope[SIGNATURE_SIZE:], Observation).judge
