@@ -77,18 +77,24 @@ def devnet(
         if written is None:
             raise click.exceptions.Exit(INTERRUPTED) from None  # nothing was paid: that is no success
     finally:
-        _on_signals(signal.SIG_IGN)  # a second Ctrl-C must not leave daemons behind
+        _on_signals(_ignore)
         launcher.stop()
 
 
-def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
     """Take SIGINT, SIGTERM and SIGHUP (the terminal was closed) alike."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, handler)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Interrupt once: a second Ctrl-C must not leave daemons behind."""
+    _on_signals(_ignore)
     raise KeyboardInterrupt
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Do nothing; unlike SIG_IGN also for a signal that has already come and waits for its handler."""
 
 
 def _watch(launcher: "Launcher", seconds_max: int) -> None:

@@ -116,20 +116,17 @@ def mined_by(network: LiveNetwork, name: str) -> int:
     return sum(coin["coinbase"] for coin in network.call("honest-3", "chain.unspent", address=address))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_a_daemon_cleanly_whatever_its_peers_do(
-    network: LiveNetwork, tmp_path: Path, number: int
-) -> None:
-    victim = "honest-3"
-    directory = network.nodes[victim].directory
-    network.freeze("honest-4")  # one that answers nothing and takes nothing; the others are busy
-    code, seconds = network.stop(victim, number)
-    network.thaw("honest-4")
-    assert (code, seconds < STOP_SECONDS) == (0, True)
-    assert network.log(victim)[-1]["event"] == "stopping"
-    assert not directory.cookie.exists() and not directory.rpc_address.exists()
-    assert directory.lock.read_bytes() == b""
-    network.start(victim)
+def test_a_signal_ends_a_daemon_cleanly_whatever_its_peers_do(network: LiveNetwork, tmp_path: Path) -> None:
+    for victim, frozen, number in ("honest-3", ["honest-4"], signal.SIGTERM), ("honest-2", [], signal.SIGINT):
+        directory = network.nodes[victim].directory
+        network.freeze(*frozen)  # it answers nothing and takes nothing; the others are busy
+        code, seconds = network.stop(victim, number)
+        network.thaw(*frozen)
+        assert (code, seconds < STOP_SECONDS) == (0, True)
+        assert network.log(victim)[-1]["event"] == "stopping"
+        assert not directory.cookie.exists() and not directory.rpc_address.exists()
+        assert directory.lock.read_bytes() == b""
+        network.start(victim)
     check_goes_on(network, tmp_path)
 
 
