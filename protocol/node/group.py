@@ -82,6 +82,8 @@ class GroupMachine:
         """One proof of each guilty member, with its key in the record."""
         self._decided: list[DataBlock] = []
         self._offered: bytes | None = None
+        self._tried_at = -1
+        """When a block was last looked for: what time alone may bring is looked for once a tick."""
         self._moved = self._unjudged = True
         self._contradiction: CertifiedBlock | None = None
         self._began_at = chain.tip()[0]
@@ -181,9 +183,10 @@ class GroupMachine:
 
     def offer(self, candidates: Callable[[], Candidates], now: int) -> list[Effect]:
         """Propose what comes next, if anything does and nothing as good was offered already."""
-        if self.contradicted or not (self._moved or self._offered is None):
+        is_due = self._moved or (self._offered is None and now != self._tried_at)
+        if self.contradicted or not is_due:
             return []
-        self._moved = False
+        self._moved, self._tried_at = False, now
         body = self._next_block(candidates())
         if body is None or body == self._offered:
             return []

@@ -10,6 +10,7 @@ from protocol.group.data_block import CertifiedBlock, Kind, block_hash, decode_b
 from protocol.group.vote import Phase, Slot, vote_body
 from protocol.node.catch_up import REQUEST_MILLISECONDS
 from protocol.node.effects import Announce, Incoming, Punish, Send
+from protocol.node.group import Candidates
 from protocol.node.messages import (
     PLAIN,
     SIGNED,
@@ -402,3 +403,25 @@ def test_mutated_messages_of_every_kind_change_nothing(height: int) -> None:
     ]
     cluster.mine_to(20)
     assert node.lister.period == cluster[FOUNDERS[1]].node.lister.period == 2
+
+
+def test_messages_that_change_nothing_do_not_make_us_look_for_a_block_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = Cluster(FOUNDERS)
+    cluster.cut = {FOUNDERS[2].key, FOUNDERS[3].key}  # nothing can be decided: a verdict is overdue
+    cluster.mine_to(JUDGED_AT + 2)
+    node = cluster[FOUNDERS[0]].node
+    looked: list[int] = []
+    build = node.group._next_block
+
+    def counted(candidates: Candidates) -> bytes | None:
+        looked.append(1)
+        return build(candidates)
+
+    monkeypatch.setattr(node.group, "_next_block", counted)
+    for _ in range(50):
+        node.receive([Incoming(STRANGER.key, STRANGER.ip, "t", status(cluster, STRANGER, 0))])
+    assert len(looked) <= 1
+    node.tick(cluster.now + 100)
+    assert 1 <= len(looked) <= 2
