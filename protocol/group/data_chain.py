@@ -166,6 +166,10 @@ class DataChain:
             self._checked[hashed] = checked
         return self._checked[hashed][0]
 
+    def forget_checks(self) -> None:
+        """Check every block again from now on: the chain on which it was found good is another one."""
+        self._checked.clear()
+
     def apply(self, certified: CertifiedBlock, chain: ChainView) -> "DataChain":
         """Return the state after a certified block.
 

@@ -154,6 +154,11 @@ class GroupMachine:
         """The chain, or what could be decided, moved: there may be more to propose, and to accept."""
         self._moved = self._unjudged = True
 
+    def disconnected(self) -> None:
+        """A block left our chain: what was found good because of it is looked at again."""
+        self.state.forget_checks()
+        self.moved()
+
     def receive(self, envelope: bytes, statement: Statement, now: int) -> list[Effect]:
         """Take a statement about the next block; its signature is checked if it is wanted."""
         if self.contradicted:

@@ -145,7 +145,7 @@ class Node:
     def disconnect(self, height: int, block_hash: bytes) -> list[Effect]:
         """A block left the active chain."""
         effects = self.tracker.disconnect(height, block_hash)
-        self.group.moved()
+        self.group.disconnected()
         self.lister.moved()
         return effects + self._settle()
 

@@ -161,6 +161,21 @@ def test_a_contradiction_ends_when_our_chain_comes_round() -> None:
     assert peer.events("data_chain.agreed")
 
 
+def test_what_was_found_good_on_a_branch_that_is_gone_is_looked_at_again() -> None:
+    cluster = away(JUDGED_AT + 1)
+    peer = cluster[FOUNDERS[0]]
+    connect_all(cluster, FOUNDERS[0])
+    (good,) = blocks_of(cluster, FOUNDERS[1])
+    peer.node.group.state.check_block(decode(good, CertifiedBlock).block, cluster.chain)  # as a proposal is
+    tip = cluster.chain.tip()
+    cluster.chain.disconnect(6)
+    for _ in range(7):
+        cluster.chain.mine(salt=b"another branch")
+    cluster.carry(peer, peer.node.disconnect(*tip))
+    cluster.deliver(FOUNDERS[0], STRANGER, pack_plain(Blocks(network=peer.node.network, blocks=(good,))))
+    assert peer.node.group.contradicted and peer.node.group.state.height == 0
+
+
 # Catching up.
 
 
