@@ -17,7 +17,7 @@ from protocol.node.effects import Effect, Persist
 from protocol.node.records import OBSERVATION, RESPONSE, SIGHTING, Records, challenge_prefix
 from protocol.tracking.answer_key import AnswerKey
 from protocol.tracking.challenge import Challenge
-from protocol.tracking.observation import Observation, ObservationBuilder, check_observation
+from protocol.tracking.observation import Held, Observation, ObservationBuilder, check_observation
 from protocol.tracking.response import RESPONSE_SIZE_MAX, response_hash
 from protocol.units import Hash32, OperatorKey
 
@@ -75,10 +75,18 @@ class OpenChallenge:
             for held in flawed
         ]
 
+    def write_durably(self, held: Held) -> Persist:
+        """Return the write after which a receipt may say that a response is here.
+
+        What came by gossip is written without waiting for the disk: nobody was told that it came.
+        """
+        signer = held.response.signer
+        return self._write(signer, held.height, signer, held.envelope)._replace(durable=True)
+
     def _write(self, operator_key: bytes, height: int, peer: bytes, envelope: bytes) -> Persist:
         self._written.add(operator_key)
         value = height.to_bytes(_HEIGHT_SIZE, "big") + peer + envelope
-        return Persist(self._response_key + operator_key, value, durable=True)
+        return Persist(self._response_key + operator_key, value)
 
     def keep_sighting(self, operator_key: bytes, ip: bytes, fast: bool, tls_valid: bool = False) -> Persist:
         """Take the outcome of a dial-back; what is written is the best of all so far."""

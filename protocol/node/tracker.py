@@ -252,7 +252,7 @@ class Tracker:
         receipt = build_receipt(
             self._signer, self._network, opened.challenge, peer, held.envelope, held.height
         )
-        return [Send(peer, pack_signed(receipt))]
+        return [opened.write_durably(held), Send(peer, pack_signed(receipt))]
 
     def _observe(self, opened: OpenChallenge, view: GroupView) -> list[Effect]:
         """Say once what we saw; a judge that was away says that it saw nothing."""

@@ -7,6 +7,7 @@ import pytest
 from protocol.codec import encode
 from protocol.errors import StaleMessage
 from protocol.group.vote import Vote, decode_statement
+from protocol.node.effects import Incoming, Persist, Send
 from protocol.node.messages import PLAIN, SIGNED, pack_plain, pack_signed
 from protocol.node.records import BLOCK, REGISTRATION, RESPONSE
 from protocol.payout.light import trust_from_genesis, verify_list
@@ -165,6 +166,21 @@ def test_judges_give_receipts_and_the_operator_keeps_them() -> None:
     opened = cluster[NEWCOMER].node.tracker.open_challenges()[0].challenge
     receipts = cluster[NEWCOMER].node.tracker.receipts(opened.seq, opened.anchor_hash)
     assert sorted(receipts) == sorted(one.key for one in FOUNDERS)
+
+
+def test_a_receipt_is_given_for_what_is_on_the_disk() -> None:
+    cluster = Cluster(FOUNDERS)
+    cluster.mine_to(FIRST - 1)
+    judge, silent = FOUNDERS[0], FOUNDERS[1]
+    cluster.cut = {silent.key}
+    cluster.mine()
+    cluster.heal()
+    (response,) = {data for data in cluster[silent].sent if data.startswith(b"\x9a\xa8response", 65)}
+    for topic, acknowledged in ((cluster[judge].node.topics[0], False), ("", True)):
+        effects = cluster[judge].node.receive([Incoming(silent.key, silent.ip, topic, response)])
+        durable = [one for one in effects if isinstance(one, Persist) and one.key.startswith(RESPONSE)]
+        assert any(one.durable for one in durable) is acknowledged
+        assert any(isinstance(one, Send) for one in effects) is acknowledged
 
 
 def test_a_receipt_is_enough_where_the_response_reached_too_few_by_gossip() -> None:

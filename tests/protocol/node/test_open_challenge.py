@@ -31,7 +31,7 @@ def test_a_response_that_came_before_its_registration_is_written_when_it_comes_a
         opened.keep_response(response, HEIGHT, late.key)
     opened.update(court.answers())
     kept = opened.keep_response(response, HEIGHT + 1, late.key)
-    assert isinstance(kept, Persist) and kept.durable and kept.value is not None
+    assert isinstance(kept, Persist) and kept.value is not None
     assert kept.value.endswith(response) and opened.keep_response(response, HEIGHT + 1, late.key) is None
     again = OpenChallenge(NETWORK, court.answers())
     again.restore(Written({kept.key: kept.value}))
@@ -80,10 +80,21 @@ def test_whatever_an_observation_names_can_be_written_with_it() -> None:
         with pytest.raises((StaleMessage, InvalidSignature)):
             opened.keep_response(flawed, HEIGHT, other.key)
     rest = opened.write_rest()
-    assert kept is not None and len(rest) == 1 and all(persist.durable for persist in rest)
+    assert kept is not None and len(rest) == 1
     assert opened.write_rest() == []
     again = OpenChallenge(NETWORK, court.answers())
     again.restore(Written({write.key: write.value or b"" for write in (kept, *rest)}))
     judge = court.members[2].key
     assert again.builder.build(judge) == opened.builder.build(judge)
     assert again.builder.envelopes() == opened.builder.envelopes() and again.write_rest() == []
+
+
+def test_what_a_receipt_speaks_of_is_written_durably() -> None:
+    court = Court()
+    one = court.members[0]
+    opened = OpenChallenge(NETWORK, court.answers())
+    kept = opened.keep_response(court.right(one), HEIGHT, one.key)
+    held = opened.builder.held(one.key)
+    assert kept is not None and not kept.durable and held is not None
+    again = opened.write_durably(held)
+    assert again.durable and (again.key, again.value) == (kept.key, kept.value)
