@@ -49,7 +49,7 @@ class Paymaster:
         self._lists: list[VerifiedList] = []
         self._finished: dict[bytes, Transaction] = {}
         self._fee_rate = FEE_RATE_DEFAULT
-        self.paid_twice: set[bytes] = set()
+        self._paid_twice: set[bytes] = set()
 
     def look(self) -> None:
         """A block was mined: pay what comes next."""
@@ -61,9 +61,10 @@ class Paymaster:
             if chunk is not None:
                 self._pay(verified, chunk, trail, tip)
                 return
-            if self._options.plant is Plant.PAY_TWICE and verified.list_hash not in self.paid_twice:
-                self.paid_twice.add(verified.list_hash)
-                self._miner.pool.append(self._pay_again(split_chunks(verified)[0], trail, tip))
+            if self._options.plant is Plant.PAY_TWICE and verified.list_hash not in self._paid_twice:
+                self._paid_twice.add(verified.list_hash)
+                again = (self._pay_again(paid, trail, tip) for paid in split_chunks(verified))
+                self._miner.pool.extend(again)
 
     def paid(self) -> int:
         """Return how many lists are wholly paid on the miner's branch."""
