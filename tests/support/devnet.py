@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -137,15 +137,24 @@ class Devnet:
     def clean_up(self) -> None:
         """End what is still there, after whatever a test did."""
         if self._process.poll() is None:
-            children = self.children()
             self._process.terminate()
             try:
                 self._process.wait(STOP_SECONDS_MAX)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-                for pid in children:
-                    os.kill(pid, signal.SIGKILL)
+        for pid in processes_in(self.folder):
+            os.kill(pid, signal.SIGKILL)
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Return the processes whose command line names a folder: daemons that lost who started them."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.fsencode(f"{folder}/") in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found
 
 
 @contextmanager
