@@ -8,7 +8,6 @@ Spec: `spec/data_chain.md`, `spec/node.md`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 from protocol.chain.view import ChainView
@@ -147,6 +146,9 @@ class GroupMachine:
 
     def restore(self, now: int) -> list[Effect]:
         """Take back what was said and heard about the block that is not decided yet."""
+        if self.contradicted:
+            news: News = {"height": self.state.height + 1, "reason": "the chain is another one than before"}
+            return [Announce("data_chain.contradiction", news)]
         prefix = ballot_prefix(self.state.electorate_name, self.state.height + 1)
         return self._ballot.restore(self._records.iterate(prefix), now) + self._settle(now)
 
@@ -167,12 +169,15 @@ class GroupMachine:
 
     def tick(self, now: int, *, votes: bool = True) -> list[Effect]:
         """Judge again what could not be judged before, let timeouts pass."""
-        effects = self._agree()
+        height, effects = self.state.height, self._agree()
         if self.contradicted or not votes:
             return effects
         if self._unjudged:
             self._unjudged = False
-            effects += self._take_up() + self._ballot.revalidate(now)
+            effects += self._take_up()
+            if self.state.height != height:
+                effects += self.restore(now)  # what was said before the stop about the block after those
+            effects += self._ballot.revalidate(now)
         return effects + self._ballot.tick(now) + self._settle(now)
 
     def accuse(self, proof: EquivocationProof) -> list[Effect]:
@@ -216,12 +221,17 @@ class GroupMachine:
         """Take up after the last certified block, checking every one again.
 
         A node that stopped while its chain was reorganised may hold blocks that its chain is
-        too short for; `_take_up` goes on with them when it has grown.
+        too short for, or that it contradicts; `_take_up` goes on with them when it has come round.
         """
-        with suppress(NotYetKnown):
-            for _, data in self._records.iterate(BLOCK):
-                certified = decode_certified(data)
+        for _, data in self._records.iterate(BLOCK):
+            certified = decode_certified(data)
+            try:
                 self._advance(certified, self.state.apply(certified, self._chain))
+            except NotYetKnown:
+                break
+            except (InvalidBlock, StaleMessage):
+                self._contradiction = certified
+                break
         for key, data in self._records.iterate(PROOF):
             proof = decode(data, EquivocationProof)
             self._proofs[check_equivocation(proof, self.state.network)] = key, proof

@@ -22,7 +22,7 @@ from protocol.node.messages import (
     pack_plain,
     pack_signed,
 )
-from protocol.node.records import BLOCK, REGISTRATION
+from protocol.node.records import BALLOT, BLOCK, REGISTRATION
 from protocol.tracking.observation import Observation, Sighting
 from protocol.tracking.response import decode_response, response_hash
 from protocol.units import OperatorKey
@@ -174,6 +174,31 @@ def test_what_was_found_good_on_a_branch_that_is_gone_is_looked_at_again() -> No
     cluster.carry(peer, peer.node.disconnect(*tip))
     cluster.deliver(FOUNDERS[0], STRANGER, pack_plain(Blocks(network=peer.node.network, blocks=(good,))))
     assert peer.node.group.contradicted and peer.node.group.state.height == 0
+
+
+def test_a_node_that_starts_on_another_branch_says_so_and_goes_on_when_its_chain_comes_round() -> None:
+    cluster = Cluster(FOUNDERS)
+    cluster.mine_to(JUDGED_AT + 4)
+    before = cluster[FOUNDERS[0]].node.group.state
+    assert before.height == 2
+    real, fork = cluster.chain, cluster.chain.copy()
+    fork.disconnect(9)
+    for _ in range(9):
+        fork.mine(salt=b"alone")
+    cluster.chain = fork
+    cluster.cut = {one.key for one in FOUNDERS[1:]}
+    peer = cluster.restart(FOUNDERS[0])
+    assert (
+        peer.node.contradicted
+        and peer.events("data_chain.contradiction")
+        and not peer.node.group.state.height
+    )
+    for machine in (peer.node.group, peer.node.lister, peer.node.tracker):
+        machine._chain = real
+    cluster.carry(peer, peer.node.disconnect(*fork.tip()))
+    cluster.carry(peer, peer.node.connect(*real.tip()))
+    cluster.carry(peer, peer.node.tick(cluster.now + 100))
+    assert not peer.node.contradicted and peer.node.group.state == before
 
 
 # Catching up.
@@ -440,3 +465,28 @@ def test_messages_that_change_nothing_do_not_make_us_look_for_a_block_each_time(
     assert len(looked) <= 1
     node.tick(cluster.now + 100)
     assert 1 <= len(looked) <= 2
+
+
+def test_what_was_said_about_the_next_block_is_taken_back_when_the_chain_has_come_round() -> None:
+    cluster = Cluster(FOUNDERS)
+    cluster.mine_to(JUDGED_AT + 4)
+    cluster.cut = {one.key for one in FOUNDERS[2:]}  # no quorum
+    entry = operator(30).envelope(network=cluster[FOUNDERS[0]].node.network)
+    cluster.submit(FOUNDERS[0], entry)
+    cluster.run(3_000)
+    before = cluster[FOUNDERS[0]]
+    kept = dict(before.store.iterate(BALLOT))
+    assert kept and before.node.group.state.height == 2
+    real, short = cluster.chain, cluster.chain.copy()
+    short.disconnect(6)
+    cluster.cut = {one.key for one in FOUNDERS[1:]}
+    cluster.chain = short  # it stopped while its chain was being reorganised
+    peer = cluster.restart(FOUNDERS[0])
+    assert peer.node.group.state.height < 2
+    for machine in (peer.node.group, peer.node.lister, peer.node.tracker):
+        machine._chain = real
+    cluster.carry(peer, peer.node.connect(*real.tip()))
+    cluster.carry(peer, peer.node.tick(cluster.now + 100))
+    assert peer.node.group.state.height == 2
+    assert {*kept.values()} <= {value for _, value in peer.store.iterate(BALLOT)}
+    assert peer.node.group._ballot.consensus._log.said_by(FOUNDERS[1].key)
