@@ -13,7 +13,15 @@ from protocol.crypto import SIGNATURE_SIZE, sha3_256
 from protocol.group.data_block import CertifiedBlock
 from protocol.group.vote import Phase, Proposal, Slot, Vote, content_hash
 from protocol.node.effects import Announce, Incoming, ProbeResult
-from protocol.node.records import BLOCK, LIST, OBSERVATION, RESPONSE, challenge_prefix, split_challenge_key
+from protocol.node.records import (
+    BLOCK,
+    LIST,
+    OBSERVATION,
+    RESPONSE,
+    challenge_prefix,
+    registration_key,
+    split_challenge_key,
+)
 from protocol.tracking.observation import Observation
 from protocol.tracking.response import ProbeRequest, Receipt, Response
 from simulations.chain import View
@@ -59,6 +67,10 @@ class History:
         """Every certified block, certificate included, as some honest node wrote it."""
         self.lists: dict[int, dict[bytes, list[int]]] = defaultdict(dict)
         """Period -> list file -> who wrote it."""
+        self.receipts: dict[tuple[int, Receipt], None] = {}
+        """What honest judges acknowledged."""
+        self.observations: dict[tuple[int, bytes], Observation] = {}
+        """What honest judges said they saw, by the challenge's anchor hash."""
         self.alarms: list[str] = []
         self.punished: list[str] = []
         self.errors: list[str] = []
@@ -100,8 +112,10 @@ class History:
     def _check_rests(self, number: int, statement: object, disk: Disk) -> None:
         """A receipt and an observation are promises: what they speak of must be durable."""
         if isinstance(statement, Receipt):
+            self.receipts[(number, statement)] = None
             place = challenge_prefix(RESPONSE, statement.seq, statement.anchor_hash) + statement.operator_key
         elif isinstance(statement, Observation):
+            self.observations[(number, statement.anchor_hash)] = statement
             place = challenge_prefix(OBSERVATION, statement.seq, statement.anchor_hash) + statement.judge
         else:
             return
@@ -148,6 +162,11 @@ class History:
         observed = (request.anchor_hash, number) in self._observed
         if number in self.honest and result.ip and result.fast and result.reply and not observed:
             self.reached[(request.anchor_hash, key)][number] = None
+
+    def acknowledged(self, number: int, packed: bytes, disk: Disk) -> None:
+        """A node took a registration from its user: it must be durable by now."""
+        if registration_key(packed) not in disk.ever_synced:
+            self.unrecorded.append(f"node {number} acknowledged a registration before it was durable")
 
     def lost_power(self, number: int) -> None:
         """What a node had not synced may be lost: what its dial-backs found."""

@@ -224,7 +224,8 @@ class Host:
     def submit(self, packed: bytes) -> bool:
         """Hand in a registration as its user does; return whether the data chain has taken it up."""
         try:
-            self._step(lambda node: node.submit(packed))
+            if self._step(lambda node: node.submit(packed)):
+                self._history.acknowledged(self.number, packed, self.disk)
         except ProtocolError:
             return True
         return False

@@ -170,6 +170,29 @@ def invariant_honest_operators_are_valid(ended: Ended) -> Iterator[str]:
                 yield f"honest {key.hex()[:8]} in challenge {payload.seq}: {verdicts.get(key)}"
 
 
+def invariant_receipts_are_honoured(ended: Ended) -> Iterator[str]:
+    """What an honest judge acknowledged stands in its observation, as it was acknowledged.
+
+    Who cheats may send something better later; then that stands there.
+    """
+    history = ended.history
+    honest = {history.founding.members[number].key for number in history.honest}
+    for number, receipt in history.receipts:
+        observation = history.observations.get((number, receipt.anchor_hash))
+        if observation is None:
+            continue
+        seen = {sighting.operator_key: sighting for sighting in observation.sightings}.get(
+            receipt.operator_key
+        )
+        if seen is None or not seen.response_hash:
+            yield f"node {number} forgot what it acknowledged in challenge {receipt.seq}"
+        elif receipt.operator_key in honest and (seen.response_hash, seen.received_height) != (
+            receipt.response_hash,
+            receipt.height,
+        ):
+            yield f"node {number} acknowledged in challenge {receipt.seq} something else than it saw"
+
+
 def invariant_late_and_lying_are_not_valid(ended: Ended) -> Iterator[str]:
     """Who answered wrongly, or no honest judge in time, is never VALID."""
     history = ended.history
@@ -281,6 +304,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     invariant_certificates_hold_from_genesis,
     invariant_one_verdict_a_challenge,
     invariant_honest_operators_are_valid,
+    invariant_receipts_are_honoured,
     invariant_late_and_lying_are_not_valid,
     invariant_one_list_a_period,
     invariant_lists_verify_and_add_up,

@@ -89,7 +89,7 @@ def test_a_clean_run_breaks_no_law_and_there_is_something_to_look_at(ended: Ende
 
 
 def test_every_law_has_its_own_name_and_text() -> None:
-    assert len({law.__name__ for law in INVARIANTS}) == len(INVARIANTS) == 14
+    assert len({law.__name__ for law in INVARIANTS}) == len(INVARIANTS) == 15
     assert all(law.__name__.startswith("invariant_") and law.__doc__ for law in INVARIANTS)
     defined = {name for name in vars(laws) if name.startswith("invariant_")}
     assert defined == {law.__name__ for law in INVARIANTS}
@@ -170,6 +170,24 @@ def test_an_honest_operator_that_is_not_valid(ended: Ended) -> None:
     assert broken(ended) == {"honest_operators_are_valid"}
     for judges in ended.history.on_time.values():
         judges.pop(4, None)
+    assert not broken(ended)
+
+
+def test_a_receipt_that_was_forgotten_or_changed(ended: Ended) -> None:
+    history = ended.history
+    member = history.founding.members[0].key
+    number, receipt = next(one for one in history.receipts if one[1].operator_key == member)
+    place = (number, receipt.anchor_hash)
+    observation = history.observations[place]
+    later = tuple(
+        replace(one, received_height=one.received_height + 1) if one.operator_key == member else one
+        for one in observation.sightings
+    )
+    history.observations[place] = replace(observation, sightings=later)
+    assert broken(ended) == {"receipts_are_honoured"}
+    history.observations[place] = replace(observation, sightings=())
+    assert broken(ended) == {"receipts_are_honoured"}
+    del history.observations[place]
     assert not broken(ended)
 
 
