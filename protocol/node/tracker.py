@@ -7,14 +7,16 @@ challenge, and what a verdict block can be made of. Our own answers are `respond
 Spec: `spec/response.md`, `spec/verdict.md`.
 """
 
+from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from protocol.chain.view import ChainView
 from protocol.codec import encode
-from protocol.crypto import Signer
-from protocol.errors import NotAMember, StaleMessage
+from protocol.crypto import SIGNATURE_SIZE, Signer
+from protocol.errors import NotAMember, ProtocolError, StaleMessage
 from protocol.genesis import Genesis, network_id
 from protocol.group.quorum import Electorate
 from protocol.node.dial_back import DialBack
@@ -35,6 +37,8 @@ from protocol.tracking.response import (
 )
 from protocol.units import OperatorKey
 
+EARLY_MAX = 1_024
+"""Responses kept before their challenge opens; beyond it the oldest is dropped (operators repeat them)."""
 OPEN_MAX = 8
 """Challenges held at once: the one that is open, those that wait for their verdict, other branches."""
 
@@ -81,6 +85,7 @@ class Tracker:
         self._tip = 0
         self._responder = Responder(genesis, signer, chain, records, topic)
         self._dial_back = DialBack(genesis, signer, chain)
+        self._early: deque[Incoming] = deque(maxlen=EARLY_MAX)
         self.is_judge = False
 
     # Heights.
@@ -117,6 +122,7 @@ class Tracker:
                 challenge = opened.challenge
                 news: News = {"seq": challenge.seq, "height": height, "anchor": challenge.anchor_hash.hex()}
                 effects += [Announce("challenge.opened", news), *self._respond(opened, view)]
+                effects += self._take_early()
         for opened in self._current():
             if height < opened.challenge.closes:
                 effects += self._dial_back.again(opened) if self.is_judge else []
@@ -220,12 +226,31 @@ class Tracker:
 
     def on_response(self, envelope: bytes, incoming: Incoming, effects: list[Effect]) -> None:
         """Take a response: keep it if it is better than what we hold; who hands it over gets a receipt."""
-        opened = self._target(envelope)
-        if not self.is_judge:
-            return
-        self._keep(opened, envelope, incoming.peer, effects)
+        try:
+            opened = self._target(envelope)
+            if not self.is_judge:
+                return
+            self._keep(opened, envelope, incoming.peer, effects)
+        except StaleMessage:
+            self._note_early(envelope, incoming)
+            raise
         if not incoming.topic:
             effects += self._receipt(opened, incoming.peer)
+
+    def _note_early(self, envelope: bytes, incoming: Incoming) -> None:
+        """Keep a response to the next challenge: its anchor may reach others before it reaches us."""
+        anchor = decode_response(envelope[SIGNATURE_SIZE:]).seq * self._parameters.challenge_every
+        if self._tip < anchor <= self._tip + self._parameters.challenge_every:
+            self._early.append(incoming)
+
+    def _take_early(self) -> list[Effect]:
+        """Take the responses that came before their challenge opened; what still fits none is dropped."""
+        waiting, self._early = self._early, deque(maxlen=EARLY_MAX)
+        effects: list[Effect] = []
+        for incoming in waiting:
+            with suppress(ProtocolError):
+                self.on_response(incoming.data[1:], incoming, effects)
+        return effects
 
     def _target(self, envelope: bytes) -> OpenChallenge:
         """Return the challenge that a response means; one that means none is seen as of the newest."""
@@ -233,7 +258,7 @@ class Tracker:
             raise StaleMessage("no challenge is open")
         if len(self._open) == 1:
             return self._newest
-        response = decode_response(envelope[64:])
+        response = decode_response(envelope[SIGNATURE_SIZE:])
         return self._open.get((response.seq, response.anchor_hash), self._newest)
 
     def _keep(self, opened: OpenChallenge, envelope: bytes, peer: bytes, effects: list[Effect]) -> None:

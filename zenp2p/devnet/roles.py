@@ -58,7 +58,10 @@ class DeadNode(Node):
 
 
 class LazyNode(Node):
-    """Keeps no chain: whatever answer it hears first in a challenge, it sends as its own."""
+    """Keeps no chain: whatever answer it hears first in a challenge, it sends as its own.
+
+    It repeats it whenever its author does, as every node does: so it lacks nothing but an answer.
+    """
 
     def __init__(
         self,
@@ -72,7 +75,7 @@ class LazyNode(Node):
         super().__init__(genesis, signer, chain, records, guard)
         self._own = own
         self._signer = signer
-        self._copied = -1
+        self._copied, self._source = -1, b""
 
     def receive(self, batch: Sequence[Incoming]) -> list[Effect]:
         effects = super().receive(batch)
@@ -82,9 +85,11 @@ class LazyNode(Node):
         return effects
 
     def _copy(self, heard: Response) -> list[Effect]:
-        if heard.seq <= self._copied or heard.operator_key == self.operator_key:
+        first = heard.seq > self._copied and heard.operator_key != self.operator_key
+        again = (heard.seq, heard.operator_key) == (self._copied, self._source)
+        if not first and not again:
             return []
-        self._copied = heard.seq
+        self._copied, self._source = heard.seq, heard.operator_key
         own = replace(
             heard,
             operator_key=self.operator_key,

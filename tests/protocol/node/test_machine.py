@@ -183,6 +183,21 @@ def test_a_receipt_is_given_for_what_is_on_the_disk() -> None:
         assert any(isinstance(one, Send) for one in effects) is acknowledged
 
 
+def test_a_response_that_comes_before_its_anchor_is_kept_for_it() -> None:
+    cluster = Cluster(FOUNDERS)
+    cluster.mine_to(FIRST - 1)
+    late, other = FOUNDERS[0], FOUNDERS[1]
+    cluster.cut = {late.key}
+    cluster.mine()
+    (response,) = {data for data in cluster[other].sent if data.startswith(b"\x9a\xa8response", 65)}
+    node = cluster[late].node
+    assert not node.tracker.open_challenges()
+    node.receive([Incoming(other.key, other.ip, "", response)])
+    cluster.carry(cluster[late], node.connect(FIRST, cluster.chain.block_hash(FIRST) or b""))
+    (opened,) = node.tracker.open_challenges()
+    assert opened.builder.held(other.key) is not None
+
+
 def test_a_receipt_is_enough_where_the_response_reached_too_few_by_gossip() -> None:
     """One judge alone hears the newcomer, by a direct message: its receipt tells the others."""
     cluster = Cluster(FOUNDERS, others=[NEWCOMER])
