@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from protocol.genesis import first_period
 from protocol.node.machine import Node
+from protocol.node.tracker import OPEN_MAX
 from simulations.byzantine import ForkedMouth
 from simulations.faults import Faults
 from simulations.founding import FIRST_CHALLENGE_HEIGHT, PARAMETERS, found
@@ -156,10 +157,16 @@ class Cluster:
         last = first_period(self.founding.genesis) + self.options.lists
         if node.lister.period < last:
             yield f"node {number} waits for list {node.lister.period}"
-        first_seq = FIRST_CHALLENGE_HEIGHT // PARAMETERS.challenge_every
-        for seq in range(first_seq, last * PARAMETERS.period_blocks // PARAMETERS.challenge_every):
+        for seq in range(
+            self._oldest_waiting(), last * PARAMETERS.period_blocks // PARAMETERS.challenge_every
+        ):
             if not node.group.is_judged(seq):
                 yield f"node {number} has no verdict of challenge {seq}"
+
+    def _oldest_waiting(self) -> int:
+        """Return the first challenge that must be judged: of those that waited longest a node lets go."""
+        every = PARAMETERS.challenge_every
+        return max(FIRST_CHALLENGE_HEIGHT // every, self.options.heal_height // every - OPEN_MAX + 1)
 
 
 def _byzantine(options: Options, rng: random.Random) -> list[int]:
