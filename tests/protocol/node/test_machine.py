@@ -198,8 +198,9 @@ def test_a_response_that_comes_before_its_anchor_is_kept_for_it() -> None:
     assert opened.builder.held(other.key) is not None
 
 
-def test_a_receipt_is_enough_where_the_response_reached_too_few_by_gossip() -> None:
-    """One judge alone hears the newcomer, by a direct message: its receipt tells the others."""
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_receipt_counts_for_a_judge_that_is_gone_when_the_challenge_is_judged(shown: bool) -> None:
+    """Two judges hear the newcomer and one of them vanishes: its receipt alone says that it heard."""
     cluster = Cluster(FOUNDERS, others=[NEWCOMER])
     cluster.mine_to(3)
     cluster.submit(NEWCOMER, NEWCOMER.envelope(network=cluster[NEWCOMER].node.network))
@@ -207,12 +208,17 @@ def test_a_receipt_is_enough_where_the_response_reached_too_few_by_gossip() -> N
     heard = {FOUNDERS[0].key, FOUNDERS[1].key}
 
     def drops(sender: bytes, to: bytes, data: bytes) -> bool:
+        if data.startswith(b"\x98\xa7receipt", 65):
+            return not shown
         is_response = data.startswith(b"\x9a\xa8response", 65)
         return is_response and to not in heard and decode_response(data[65:]).operator_key == NEWCOMER.key
 
     cluster.drops = drops
+    cluster.mine_to(FIRST + 1)
+    cluster.cut = {FOUNDERS[1].key}
     cluster.mine_to(judged_at(2) + 2)
-    assert reasons(cluster, 2)[NEWCOMER.key] in (Reason.VALID, Reason.UNREACHABLE)
+    # One of four reached it, which is too few; that two heard it in time is known by the receipt only.
+    assert reasons(cluster, 2)[NEWCOMER.key] is (Reason.UNREACHABLE if shown else Reason.NO_RESPONSE)
 
 
 def test_the_record_of_a_judged_challenge_is_dropped_and_the_block_kept() -> None:
