@@ -46,8 +46,12 @@ class Baton(Wire):
     index: U32
 
 
+FirstBlock = Bytes32
+"""Hash of an external chain's first block, in computed order: a node beside another chain must notice."""
+
+
 class ChainStart(Wire):
-    """How the embedded chain begins; an external chain has none."""
+    """How the embedded chain begins."""
 
     time: U64
     """Unix seconds of the first block; later blocks are at least `minimum_spacing` apart."""
@@ -75,7 +79,8 @@ class Genesis(Wire, tag="genesis"):
     name: Text
     parameters: Parameters
     chain: ChainRules
-    start: ChainStart | None
+    start: ChainStart | FirstBlock
+    """How the embedded chain begins, or the hash of an external chain's first block."""
     treasury: Treasury
     baton: Baton
     first_challenge_height: U32

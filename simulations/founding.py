@@ -117,7 +117,7 @@ def _genesis(name: str, members: Sequence[Party], treasury: Treasury, first_bloc
         name=name,
         parameters=PARAMETERS,
         chain=CHAIN,
-        start=None,
+        start=first_block.hash,
         treasury=treasury,
         baton=Baton(txid=first_block.transactions[0].txid, index=0),
         first_challenge_height=FIRST_CHALLENGE_HEIGHT,

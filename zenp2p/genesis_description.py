@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 from protocol.chain import rules
 from protocol.chain.address import decode_address
+from protocol.chain.block import block_hash
+from protocol.chain.encoding import display_hash
 from protocol.chain.rules import ChainRules
 from protocol.codec import replace
 from protocol.errors import ProtocolError, RequestError
@@ -21,6 +23,7 @@ from protocol.genesis import (
     GENESIS_SIZE_MAX,
     Baton,
     ChainStart,
+    FirstBlock,
     Genesis,
     GenesisMember,
     Treasury,
@@ -31,13 +34,15 @@ from protocol.genesis import (
 )
 from protocol.parameters import PRESETS, Parameters
 from protocol.tracking.registration import check_registration
-from protocol.units import NetworkId
+from protocol.units import Hash32, NetworkId
 from zenp2p.chain.embedded.definition import genesis_block
 from zenp2p.data_directory import MissingFile
 
 T = TypeVar("T")
 
-CHAINS = {each.name: each for each in (rules.ZEN_MAINNET, rules.ZEN_TESTNET, rules.DEVNET)}
+CHAINS = {
+    each.name: each for each in (rules.ZEN_MAINNET, rules.ZEN_TESTNET, rules.LITECOIN_REGTEST, rules.DEVNET)
+}
 """Chain rules that a description may name."""
 
 _TOP = frozenset(
@@ -50,6 +55,7 @@ _TOP = frozenset(
         "parameters",
         "treasury",
         "start",
+        "first_block",
         "baton",
     }
     | {"members"}
@@ -75,7 +81,8 @@ def describe_genesis(genesis: Genesis) -> dict[str, object]:
         "founding_id": founding_id(genesis).hex(),
         "preset": genesis.parameters.preset,
         "chain": genesis.chain.name,
-        "embedded_chain": genesis.start is not None,
+        "embedded_chain": isinstance(genesis.start, ChainStart),
+        "first_block": display_hash(_first_block(genesis)),
         "first_challenge_height": genesis.first_challenge_height,
         "carried": genesis.carried,
         "treasury": f"{treasury.required} of {len(treasury.public_keys)}",
@@ -83,6 +90,13 @@ def describe_genesis(genesis: Genesis) -> dict[str, object]:
         "members": len(genesis.members),
         "registered_members": sum(bool(member.registration) for member in genesis.members),
     }
+
+
+def _first_block(genesis: Genesis) -> Hash32:
+    """Return the hash of the chain's first block, in computed order."""
+    if isinstance(genesis.start, bytes):
+        return Hash32(genesis.start)
+    return block_hash(genesis_block(genesis.chain, genesis.start).header)
 
 
 def genesis_from_file(path: Path) -> Genesis:
@@ -130,7 +144,7 @@ def finished_genesis(genesis: Genesis) -> bytes:
 def _genesis(described: Mapping[str, Any]) -> Genesis:
     _only(described, _TOP, "the description")
     chain = _named(CHAINS, described["chain"], "chain")
-    start = _start(described["start"], chain) if "start" in described else None
+    start = _start(described, chain)
     members = sorted((_member(member) for member in described["members"]), key=lambda m: m.operator_key)
     treasury = described["treasury"]
     _only(treasury, frozenset({"required", "public_keys"}), "treasury")
@@ -157,23 +171,29 @@ def _parameters(described: Mapping[str, Any]) -> Parameters:
     return replace(preset, **changes)
 
 
-def _start(described: Mapping[str, Any], chain: ChainRules) -> ChainStart:
-    _only(described, _START, "start")
+def _start(described: Mapping[str, Any], chain: ChainRules) -> ChainStart | FirstBlock:
+    """Return how the embedded chain begins, or the first block that an external chain must have."""
+    if ("start" in described) == ("first_block" in described):
+        raise ValueError("either [start] (an embedded chain) or first_block (an external one) is wanted")
+    if "first_block" in described:
+        return _hex(described["first_block"], "first_block")[::-1]
+    start = described["start"]
+    _only(start, _START, "start")
     allocations = [
-        (decode_address(address, chain.prefixes), amount) for address, amount in described["allocations"]
+        (decode_address(address, chain.prefixes), amount) for address, amount in start["allocations"]
     ]
     return ChainStart(
-        time=described["time"],
-        bits=described["bits"],
-        minimum_spacing=described["minimum_spacing"],
-        treasury_share=described["treasury_share"],
+        time=start["time"],
+        bits=start["bits"],
+        minimum_spacing=start["minimum_spacing"],
+        treasury_share=start["treasury_share"],
         allocations=tuple(allocations),
     )
 
 
-def _baton(described: Mapping[str, Any], chain: ChainRules, start: ChainStart | None) -> Baton:
+def _baton(described: Mapping[str, Any], chain: ChainRules, start: ChainStart | FirstBlock) -> Baton:
     """Return the named treasury output; on an embedded chain the first allocation unless another is named."""
-    if "baton" not in described and start is not None:
+    if "baton" not in described and isinstance(start, ChainStart):
         return Baton(txid=genesis_block(chain, start).transactions[0].txid, index=0)
     baton = described["baton"]
     _only(baton, frozenset({"txid", "index"}), "baton")

@@ -46,6 +46,7 @@ class AddressPrefixes(Wire):
 
 ZEN_MAINNET = AddressPrefixes(p2pkh=b"\x20\x89", p2sh=b"\x20\x96", secret_key=b"\x80")
 ZEN_TESTNET = AddressPrefixes(p2pkh=b"\x20\x98", p2sh=b"\x20\x92", secret_key=b"\xef")
+LITECOIN_REGTEST = AddressPrefixes(p2pkh=b"\x6f", p2sh=b"\x3a", secret_key=b"\xef")
 DEVNET = AddressPrefixes(p2pkh=b"\x20\x72", p2sh=b"\x20\x8d", secret_key=b"\x9e")
 """Prints as "zd…" and "zp…"; secret keys begin with "Q"."""
 

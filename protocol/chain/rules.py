@@ -135,3 +135,22 @@ DEVNET = ChainRules(
     money_max=21_000_000 * COIN,
     replay_tail_depth=0,
 )
+
+LITECOIN_REGTEST = ChainRules(
+    name="litecoin-regtest",
+    family=ChainFamily.BITCOIN,
+    header_layout=HeaderLayout.BITCOIN,
+    prefixes=address.LITECOIN_REGTEST,
+    message_magic="Litecoin Signed Message:\n",
+    initial_subsidy=COIN * 50,
+    halving_interval=150,
+    slow_start=0,
+    node_reward_thousandths=35,
+    coinbase_maturity=100,
+    target_spacing=150,
+    block_size_max=4_000_000,
+    transaction_size_max=100_000,
+    money_max=84_000_000 * COIN,
+    replay_tail_depth=0,
+)
+"""A chain of its own on one machine, made by a real node (litecoind): the devnet's external chain."""

@@ -93,6 +93,21 @@ def test_network_is_founded_by_commands_alone(run: Run, tmp_path: Path, founder:
     assert run("genesis", "new", tmp_path / "network.toml", "--out", tmp_path / "genesis").code == 73
 
 
+def test_network_on_an_external_chain_names_its_first_block(
+    run: Run, tmp_path: Path, founder: dict[str, str]
+) -> None:
+    text = (tmp_path / "network.toml").read_text()
+    start, members = text.index("[start]"), text.index("[[members]]")
+    baton = f'[baton]\ntxid = "{"ab" * 32}"\nindex = 1\n\n'
+    named = f'first_block = "{"00" * 31}07"\n' + text[:start] + baton + text[members:]
+    (tmp_path / "network.toml").write_text(named)
+    made = _json(run, "genesis", "new", tmp_path / "network.toml")
+    assert (made["embedded_chain"], made["first_block"]) == (False, "00" * 31 + "07")
+    (tmp_path / "network.toml").write_text(named.replace("07", "7"))
+    ended = run("genesis", "new", tmp_path / "network.toml")
+    assert ended.code == 65 and "first_block" in ended.err
+
+
 def test_node_joins_with_a_signature_made_in_a_wallet(
     run: Run, tmp_path: Path, founder: dict[str, str]
 ) -> None:
@@ -159,6 +174,7 @@ def test_registration_that_the_network_would_refuse_is_not_written(
         ("allocations = [[", "allocations = [5, [", ""),
         ('allocations = [["', 'allocations = [["x', "network.toml: "),
         ("[start]", "[start", "is no TOML file"),
+        ('name = "test"', f'name = "test"\nfirst_block = "{"00" * 32}"', "either [start]"),
     ],
 )
 def test_wrong_description_is_refused_in_one_line(

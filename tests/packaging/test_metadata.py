@@ -11,7 +11,7 @@ from tests.architecture.source import PACKAGES, ROOT, modules
 CONFIG = ConfigParser()
 CONFIG.read(ROOT / "setup.cfg")
 
-DISTRIBUTION = {"nacl": "pynacl"}
+DISTRIBUTION = {"nacl": "pynacl", "zmq": "pyzmq"}
 """Where a library is installed under another name than it is imported by."""
 WITH_LIBP2P = {"multiaddr", "google"}
 """What libp2p's own interface is made of, in the versions that libp2p asks for."""

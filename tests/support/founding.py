@@ -28,7 +28,7 @@ def founded_by(
         name="test",
         parameters=parameters,
         chain=rules.DEVNET,
-        start=None,
+        start=sha256(b"first block"),
         treasury=TREASURY,
         baton=Baton(txid=sha256(b"baton"), index=0),
         first_challenge_height=first_challenge_height,

@@ -60,7 +60,7 @@ def make_genesis(members: int = 4, carried: int = 7, age: int = 4) -> Genesis:
         name="test",
         parameters=DEVNET,
         chain=rules.DEVNET,
-        start=None,
+        start=sha256(b"first block"),
         treasury=TREASURY,
         baton=Baton(txid=sha256(b"baton"), index=0),
         first_challenge_height=24,

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from protocol.chain.rules import (
     DEVNET,
+    LITECOIN_REGTEST,
     ZEN_MAINNET,
     ZEN_TESTNET,
     ChainFamily,
@@ -21,7 +22,7 @@ from protocol.units import COIN
 from tests.support.chain_data import read_json
 from tests.support.vectors import check_vectors
 
-PRESETS = [ZEN_MAINNET, ZEN_TESTNET, DEVNET]
+PRESETS = [ZEN_MAINNET, ZEN_TESTNET, LITECOIN_REGTEST, DEVNET]
 ZCASH_SLOW_START = replace(ZEN_MAINNET, slow_start=20_000)
 
 

@@ -49,7 +49,7 @@ class ChainDefinition:
 
 def define_chain(genesis: Genesis) -> ChainDefinition:
     """Return the embedded chain of a genesis file; raises `RequestError` when it names none."""
-    if genesis.start is None:
+    if isinstance(genesis.start, bytes):
         raise RequestError(f"network {genesis.name} runs on an external chain, it has none of its own")
     keys = genesis.treasury.public_keys
     treasury = pay_to_script_hash(multisig_script(genesis.treasury.required, keys))

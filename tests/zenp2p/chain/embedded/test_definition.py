@@ -16,7 +16,7 @@ from tests.support import embedded_chain as made
 from zenp2p.chain.embedded.definition import ChainDefinition, define_chain, genesis_block
 
 
-def genesis_file(start: ChainStart | None) -> Genesis:
+def genesis_file(start: ChainStart | bytes) -> Genesis:
     """Return a genesis file with one member."""
     return Genesis(
         name="test",
@@ -58,7 +58,7 @@ def test_a_genesis_file_defines_the_chain_and_the_treasury() -> None:
 
 def test_a_network_on_an_external_chain_has_no_chain_of_its_own() -> None:
     with pytest.raises(RequestError, match="external chain"):
-        define_chain(genesis_file(None))
+        define_chain(genesis_file(bytes(32)))
 
 
 @pytest.mark.parametrize(
