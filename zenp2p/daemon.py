@@ -28,6 +28,7 @@ from protocol.node.messages import pack_signed
 from protocol.node.records import decode_slot
 from protocol.units import Hash32, OperatorKey
 from zenp2p.api.context import Context
+from zenp2p.api.explorer_methods import ExplorerMethods
 from zenp2p.api.methods import Methods
 from zenp2p.api.node_methods import NodeMethods
 from zenp2p.api.payout_methods import PayoutMethods
@@ -156,6 +157,7 @@ class Daemon:
         methods = Methods()
         NodeMethods(context).register(methods)
         PayoutMethods(context).register(methods)
+        ExplorerMethods(context).register(methods)
         return methods
 
     async def _submit(self, packed: bytes) -> None:

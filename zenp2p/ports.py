@@ -98,8 +98,8 @@ class Store(Protocol):
     def write(self, batch: Sequence[tuple[bytes, bytes | None]], *, sync: bool) -> None:
         """Apply puts (value) and deletes (None) atomically; `sync` waits for the disk."""
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the (key, value) pairs under `prefix` in key order."""
+    def iterate(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield the (key, value) pairs under `prefix` in key order; with `after`, only keys above it."""
 
     def snapshot(self) -> "Store":
         """Return a read-only view of this moment."""

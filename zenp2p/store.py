@@ -111,10 +111,10 @@ class LevelStore:
             put(_RING_PREFIX + link.slot.to_bytes(2, "big"), link.encode())
             self._commit(writes, link.head, sync)
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the pairs under `prefix` in key order, as they stand at the call."""
+    def iterate(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield the pairs under `prefix`, above `after`, in key order, as they stand at the call."""
         _check_key(prefix)
-        return _pairs(self._db, prefix, self.path)
+        return _pairs(self._db, prefix, after, self.path)
 
     def snapshot(self) -> Store:
         """Return a read-only view of this moment; close it, it keeps old records alive."""
@@ -183,7 +183,7 @@ class LevelStore:
                 f"the store at {self.path} has schema {int.from_bytes(schema, 'big')},"
                 f" this program reads schema {SCHEMA_VERSION}"
             )
-        links = [Link.decode(value) for _, value in _pairs(self._db, _RING_PREFIX, self.path)]
+        links = [Link.decode(value) for _, value in _pairs(self._db, _RING_PREFIX, b"", self.path)]
         try:
             return verify_links(links, self._head_file.head)
         except StoreError as error:
@@ -208,9 +208,9 @@ class _LevelSnapshot:
     def write(self, batch: Batch, *, sync: bool) -> None:
         raise StoreReadOnly("a snapshot takes no writes")
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def iterate(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         _check_key(prefix)
-        return _pairs(self._snapshot, prefix, self._path)
+        return _pairs(self._snapshot, prefix, after, self._path)
 
     def snapshot(self) -> Store:
         return self
@@ -250,10 +250,12 @@ class MemoryStore:
                 bisect.insort(self._keys, key)
             self._values[key] = bytes(value)
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the pairs under `prefix` in key order, as they stand at the call."""
+    def iterate(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield the pairs under `prefix`, above `after`, in key order, as they stand at the call."""
         _check_key(prefix)
         first = bisect.bisect_left(self._keys, prefix)
+        if after:
+            first = max(first, bisect.bisect_right(self._keys, after))
         end = bisect.bisect_left(self._keys, _after(prefix), first)
         return iter([(key, self._values[key]) for key in self._keys[first:end]])
 
@@ -280,13 +282,16 @@ def _after(prefix: bytes) -> bytes:
     return stem[:-1] + bytes([stem[-1] + 1]) if stem else OWN_PREFIX
 
 
-def _pairs(source: "plyvel.DB | plyvel.Snapshot", prefix: bytes, path: Path) -> Iterator[tuple[bytes, bytes]]:
+def _pairs(
+    source: "plyvel.DB | plyvel.Snapshot", prefix: bytes, after: bytes, path: Path
+) -> Iterator[tuple[bytes, bytes]]:
     """Open the iterator now, so that it sees this moment; return what walks it."""
+    start, include = (prefix, True) if after < prefix else (after, False)
+    stop = _after(prefix)
     try:
-        if prefix:
-            pairs = source.iterator(prefix=prefix, verify_checksums=True)
-        else:
-            pairs = source.iterator(stop=OWN_PREFIX, verify_checksums=True)
+        pairs = source.iterator(
+            start=min(start, stop), stop=stop, include_start=include, verify_checksums=True
+        )
     except (plyvel.Error, RuntimeError) as error:
         raise _store_error(path, error) from None
     return _walk(pairs, path)

@@ -64,9 +64,9 @@ class FaultyStore:
             self._apply(batch, sync)
         raise SimulatedCrash(f"at write {self._at}")
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def iterate(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         self._check_alive()
-        return self._current.iterate(prefix)
+        return self._current.iterate(prefix, after)
 
     def snapshot(self) -> Store:
         self._check_alive()

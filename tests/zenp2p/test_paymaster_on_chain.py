@@ -23,6 +23,7 @@ from protocol.payout.treasury import follow_baton, treasury_address
 from protocol.units import COIN
 from tests.support.embedded_chain import EASY_BITS, START, Branch, far_future
 from tests.support.payout_world import PAYMASTERS, TREASURY, World, make_genesis, valid, verified_first
+from zenp2p.api.explorer_methods import ExplorerMethods
 from zenp2p.api.methods import Methods
 from zenp2p.api.payout_methods import PayoutMethods
 from zenp2p.chain.embedded.chain import EmbeddedChain
@@ -70,6 +71,7 @@ class RealNode:
         service = SimpleNamespace(index=self.index, broadcast=self._broadcast)
         context: Any = SimpleNamespace(node=SimpleNamespace(genesis=self.genesis), chain=service)
         PayoutMethods(context).register(self.methods)
+        ExplorerMethods(context).register(self.methods)
 
     def call(self, method: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> Any:
         """Answer as the daemon would: typed parameters in, JSON out."""

@@ -76,11 +76,12 @@ def test_closed_store_refuses_writes(store: Store) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(history=batches, prefix=keys)
+@given(history=batches, prefix=keys, after=st.binary(max_size=3))
 def test_memory_and_level_are_the_same_map(
     tmp_path_factory: pytest.TempPathFactory,
     history: list[tuple[list[tuple[bytes, bytes | None]], bool]],
     prefix: bytes,
+    after: bytes,
 ) -> None:
     path = tmp_path_factory.mktemp("store") / "db"
     level, memory = LevelStore(path), MemoryStore()
@@ -96,6 +97,8 @@ def test_memory_and_level_are_the_same_map(
     level = LevelStore(path)
     expected = [(key, model[key]) for key in sorted(model) if key.startswith(prefix)]
     assert list(level.iterate(prefix)) == list(memory.iterate(prefix)) == expected
+    behind = [pair for pair in expected if pair[0] > after or not after]
+    assert list(level.iterate(prefix, after)) == list(memory.iterate(prefix, after)) == behind
     level.close()
 
 

@@ -40,6 +40,7 @@ from zenp2p.chain.index_records import (
     id_key,
     output_key,
     read_unspent_key,
+    unspent_key,
 )
 from zenp2p.chain.source import ChainEvent, Connected, Disconnected
 from zenp2p.ports import Store, StoreError
@@ -183,11 +184,17 @@ class ChainIndex:
         end = min(account.changes if account is not None else 0, first + min(limit, ANSWERS_MAX))
         return tuple(self._change(address, number) for number in range(first, end))
 
-    def unspent(self, address: bytes, limit: int = ANSWERS_MAX) -> tuple[Unspent, ...]:
-        """Return unspent outputs of an address, in order of their outpoints; at most `limit`."""
+    def unspent(
+        self, address: bytes, limit: int = ANSWERS_MAX, after: OutPoint | None = None
+    ) -> tuple[Unspent, ...]:
+        """Return unspent outputs of an address, in order of their outpoints; at most `limit`.
+
+        With `after` only those behind it, which itself may be spent by now: the next page.
+        """
         found: list[Unspent] = []
-        for key, _ in self._store.iterate(UNSPENT_KEY + address):
-            if len(found) >= limit:
+        cursor = unspent_key(address, after) if after is not None else b""
+        for key, _ in self._store.iterate(UNSPENT_KEY + address, cursor):
+            if len(found) >= min(limit, ANSWERS_MAX):
                 break
             outpoint = read_unspent_key(key)
             output = self.output(outpoint)

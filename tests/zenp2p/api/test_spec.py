@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from cli.main import COMMANDS
 from zenp2p.api.errors import ERROR_BY_CODE
+from zenp2p.api.explorer_methods import ExplorerMethods
 from zenp2p.api.methods import Methods
 from zenp2p.api.node_methods import NodeMethods
 from zenp2p.api.payout_methods import PayoutMethods
@@ -41,6 +42,7 @@ def test_methods() -> None:
     parts = cast(Any, SimpleNamespace(node=None, chain=SimpleNamespace(index=None), network=None))
     NodeMethods(parts).register(methods)
     PayoutMethods(parts).register(methods)
+    ExplorerMethods(parts).register(methods)
     stated = {name: params for name, params, _ in _rows("rpc.md", "## Methods")}
     assert stated == {method.name: ", ".join(method.params.__struct_fields__) for method in methods}
 

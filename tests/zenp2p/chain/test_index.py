@@ -12,7 +12,7 @@ from protocol.errors import InvalidChainData
 from protocol.units import COIN, Hash32
 from tests.support import embedded_chain as made
 from tests.support.chain_model import check_index
-from zenp2p.chain.index import ChainIndex
+from zenp2p.chain.index import ChainIndex, Unspent
 from zenp2p.chain.source import Connected, Disconnected
 from zenp2p.ports import Store
 from zenp2p.store import MemoryStore
@@ -118,6 +118,23 @@ class TestLookups:
         assert len(index.unspent(BOB)) == 5
         assert index.unspent(BOB, 2) == index.unspent(BOB)[:2]
         assert index.unspent(made.address_of("nobody")) == ()
+
+    def test_unspent_outputs_come_in_pages(self) -> None:
+        """A page begins behind the last outpoint of the one before, also when that was spent meanwhile."""
+        index = indexed(made.Branch(made.definition([(BOB, 1)] * 5)))
+        whole = index.unspent(BOB)
+        for size in range(1, 6):
+            pages, after = list[Unspent](), None
+            for _ in range(6):
+                page = index.unspent(BOB, size, after)
+                pages += page
+                after = page[-1].outpoint if page else after
+            assert tuple(pages) == whole
+        between = OutPoint(whole[1].outpoint.txid, whole[1].outpoint.index + 1)
+        assert index.unspent(BOB, 9, OutPoint(bytes(32), 0)) == whole
+        assert index.unspent(BOB, 9, between) == tuple(
+            coin for coin in whole if coin.outpoint.index > between.index
+        )
 
     def test_outside_of_the_chain_there_is_nothing(self) -> None:
         branch, _, _ = busy_branch()
