@@ -17,7 +17,6 @@ from pathlib import Path
 
 import trio
 
-from protocol.chain.address import decode_address
 from protocol.crypto import Signer
 from protocol.errors import ProtocolError
 from protocol.genesis import BadGenesis, Genesis, decode_genesis
@@ -34,7 +33,8 @@ from zenp2p.api.node_methods import NodeMethods
 from zenp2p.api.payout_methods import PayoutMethods
 from zenp2p.api.server import RpcServer
 from zenp2p.chain.embedded.messages import CHAIN
-from zenp2p.chain.embedded.service import EmbeddedService
+from zenp2p.chain.opening import open_chain
+from zenp2p.chain.service import ChainService
 from zenp2p.chain.source import ChainEvent, Connected
 from zenp2p.config import Config, parse_peer
 from zenp2p.data_directory import DataDirectory, MissingFile
@@ -73,7 +73,7 @@ class Opened:
     seed: bytes
     store: LevelStore
     vote_file: VoteFile
-    chain: EmbeddedService
+    chain: ChainService
 
 
 def open_all(config: Config, stack: ExitStack) -> Opened:
@@ -88,7 +88,7 @@ def open_all(config: Config, stack: ExitStack) -> Opened:
     store = LevelStore(directory.database, free_bytes_min=config.free_mib_min << 20)
     stack.callback(store.close)
     seed = read_secret(directory.operator_seed)
-    chain = EmbeddedService(genesis, store)
+    chain = open_chain(genesis, store, config.chain)
     return Opened(config, directory, genesis, signer, seed, store, vote_file, chain)
 
 
@@ -175,6 +175,7 @@ class Daemon:
             [(decode_slot(slot), Hash32(content)) for slot, content in opened.vote_file.load()],
             complete=opened.vote_file.complete,
         )
+        await opened.chain.prepare()
         node = make_node(opened.genesis, opened.signer, opened.chain.index, opened.store, guard)
         async with open_network(opened.seed, listen, nursery) as network, trio.open_nursery() as tasks:
             daemon = cls(opened, node, guard, network, tasks, with_chain=with_chain)
@@ -212,6 +213,8 @@ class Daemon:
     def _problems(self) -> list[str]:
         """Return what somebody should look at, besides what the node machine knows."""
         problems = [f"read-only: {self.halted}"] if self.halted else []
+        if self._with_chain and (chain := self.opened.chain.condition().problem):
+            problems.append(chain)
         if not self.opened.vote_file.complete:
             problems.append("the vote file was damaged: this node only listens until old votes cannot matter")
         return problems
@@ -236,12 +239,7 @@ class Daemon:
             await trio.sleep(TICK_SECONDS)
 
     async def _run_chain(self) -> None:
-        settings = self.opened.config.chain
-        address = None
-        if settings.mine:
-            address = decode_address(settings.miner_address, self.opened.genesis.chain.prefixes)
-        silence = settings.mine_after_silence * self.opened.genesis.parameters.block_seconds
-        await self.opened.chain.run(self.network, self._on_chain, address, silence)
+        await self.opened.chain.run(self.network, self._on_chain)
 
     async def _on_chain(self, event: ChainEvent) -> None:
         if isinstance(event, Connected):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from protocol.chain.address import encode_address
 from protocol.node.machine import Node
-from zenp2p.chain.embedded.service import EmbeddedService
+from zenp2p.chain.service import ChainService
 from zenp2p.ports import Network
 
 
@@ -18,7 +18,7 @@ class Context:
     """The parts of one daemon. `submit` hands a packed registration to the node machine."""
 
     node: Node
-    chain: EmbeddedService
+    chain: ChainService
     network: Network
     submit: Callable[[bytes], Awaitable[None]]
     problems: Callable[[], list[str]]

@@ -8,7 +8,8 @@ Spec: `spec/embedded_chain.md`.
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import trio
 
@@ -23,7 +24,7 @@ from zenp2p.chain.embedded.miner import Miner
 from zenp2p.chain.embedded.sync import Action, ChainSync
 from zenp2p.chain.follower import Follower
 from zenp2p.chain.index import ChainIndex
-from zenp2p.chain.source import ChainEvent
+from zenp2p.chain.service import ChainCondition, OnEvent
 from zenp2p.ports import Network, Store, TransportError
 
 log = logging.getLogger(__name__)
@@ -41,14 +42,21 @@ SENDS_BYTES_MAX = 32_000_000
 """Bytes of messages waiting or on their way, to peers that perhaps do not read them."""
 SEND_SECONDS_MAX = 10
 
-OnEvent = Callable[[ChainEvent], Awaitable[None]]
+
+@dataclass(frozen=True, slots=True)
+class Mining:
+    """Whom mined blocks pay (21 bytes), and after how many seconds without a block we begin."""
+
+    address: bytes
+    silence_seconds: int = 0
 
 
 class EmbeddedService:
-    """One node's embedded chain, with its index."""
+    """One node's embedded chain, with its index. Fulfils `zenp2p.chain.service.ChainService`."""
 
-    def __init__(self, genesis: Genesis, store: Store) -> None:
+    def __init__(self, genesis: Genesis, store: Store, mining: Mining | None = None) -> None:
         """Open chain and index in `store`; raises `StoreError` when they are of another chain."""
+        self._mining = mining
         self.definition = define_chain(genesis)
         self.chain = EmbeddedChain(self.definition, store)
         self.pool = Mempool(self.chain)
@@ -62,20 +70,25 @@ class EmbeddedService:
         if self.index.head is None:
             self._follower.advance()  # the first block is known to everybody: nobody needs to hear of it
 
-    async def run(
-        self,
-        network: Network,
-        on_event: OnEvent,
-        miner_address: bytes | None,
-        silence_seconds: int,
-    ) -> None:
-        """Exchange, follow and (with an address) mine until cancelled."""
+    def condition(self) -> ChainCondition:
+        """Return how the chain is: its own side is what peers have told."""
+        return ChainCondition("embedded", "", "", "ok", "", self.chain.tip()[0])
+
+    async def prepare(self) -> None:
+        """Do nothing: the first block follows from the genesis file."""
+
+    def notify(self) -> None:
+        """Do nothing: peers tell of new blocks themselves."""
+
+    async def run(self, network: Network, on_event: OnEvent) -> None:
+        """Exchange, follow and (when told to) mine until cancelled."""
         self._on_event = on_event
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._send_all, network, nursery)
             nursery.start_soon(self._tick, network)
-            if miner_address is not None:
-                nursery.start_soon(self._mine, Miner(self.chain, self.pool, miner_address), silence_seconds)
+            if self._mining is not None:
+                miner = Miner(self.chain, self.pool, self._mining.address)
+                nursery.start_soon(self._mine, miner, self._mining.silence_seconds)
 
     async def take(self, peer: OperatorKey, data: bytes) -> None:
         """Take a peer's message about the chain."""

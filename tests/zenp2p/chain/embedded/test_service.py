@@ -16,7 +16,7 @@ from protocol.parameters import DEVNET
 from protocol.units import COIN, OperatorKey
 from tests.support import embedded_chain as made
 from zenp2p.chain.embedded.messages import CHAIN
-from zenp2p.chain.embedded.service import SENDS_BYTES_MAX, EmbeddedService
+from zenp2p.chain.embedded.service import SENDS_BYTES_MAX, EmbeddedService, Mining
 from zenp2p.chain.source import ChainEvent, Connected
 from zenp2p.network.memory import Hub, MemoryNetwork, open_memory_network
 from zenp2p.ports import Endpoint
@@ -63,11 +63,11 @@ class Running:
         self.events.append(event)
         self.seen.append(self.service.index.tip())
 
-    async def run(self, miner: bytes | None, silence: int) -> None:
+    async def run(self) -> None:
         """Run until cancelled."""
         with self.scope:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.service.run, self.network, self.hear, miner, silence)
+                nursery.start_soon(self.service.run, self.network, self.hear)
                 nursery.start_soon(self._take)
 
     async def _take(self) -> None:
@@ -93,15 +93,15 @@ async def running(
         for at in range(count):
             seed, endpoint = bytes([at + 1]) * 32, Endpoint(bytes([127, 0, 0, at + 1]), 0)
             network = await nursery.start(opened, hub, seed, endpoint)
-            service = EmbeddedService(genesis, stores[at] if stores else MemoryStore())
+            mining = Mining(made.address_of(f"miner {at}"), miners[at]) if at in miners else None
+            service = EmbeddedService(genesis, stores[at] if stores else MemoryStore(), mining)
             nodes.append(Running(service, network))
         for node in nodes:
             for other in nodes:
                 if other is not node:
                     node.network.learn(other.network.operator_key, other.network.endpoint)
-        for at, node in enumerate(nodes):
-            payee = made.address_of(f"miner {at}") if at in miners else None
-            nursery.start_soon(node.run, payee, miners.get(at, 0))
+        for node in nodes:
+            nursery.start_soon(node.run)
         with trio.fail_after(SECONDS_MAX):
             yield nodes
         nursery.cancel_scope.cancel()

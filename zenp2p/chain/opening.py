@@ -1,0 +1,32 @@
+"""Opens the chain that a network runs on.
+
+Answers for: the genesis file says which kind it is, and settings that do not go with it
+are refused by name. What each kind does is left to its service. Spec: `spec/config.md`.
+"""
+
+from protocol.chain.address import decode_address
+from protocol.errors import RequestError
+from protocol.genesis import Genesis
+from zenp2p.chain.embedded.service import EmbeddedService, Mining
+from zenp2p.chain.service import ChainService
+from zenp2p.config import ChainSettings, ConfigError
+from zenp2p.ports import Store
+
+
+def open_chain(genesis: Genesis, store: Store, settings: ChainSettings) -> ChainService:
+    """Return the chain of `genesis` with its index in `store`.
+
+    Raises `ConfigError` for settings that do not go with it, `StoreError` for a store of another chain,
+    `RequestError` for a network on an external chain.
+    """
+    return EmbeddedService(genesis, store, _mining(genesis, settings))
+
+
+def _mining(genesis: Genesis, settings: ChainSettings) -> Mining | None:
+    if not settings.mine:
+        return None
+    try:
+        address = decode_address(settings.miner_address, genesis.chain.prefixes)
+    except RequestError as error:
+        raise ConfigError(f"chain.miner_address: {error}") from None
+    return Mining(address, settings.mine_after_silence * genesis.parameters.block_seconds)
