@@ -42,6 +42,7 @@ CODE_BY_ERROR = {
     "protocol.errors.RequestError": ExitCode.REFUSED,
     "protocol.errors.ProtocolError": ExitCode.BAD_DATA,
     "protocol.genesis.BadGenesis": ExitCode.BAD_DATA,
+    "zenp2p.chain.broadcast.BroadcastRefused": ExitCode.BAD_DATA,
     "zenp2p.ports.StoreError": ExitCode.IO_ERROR,
     "zenp2p.ports.TransportError": ExitCode.UNAVAILABLE,
     "zenp2p.config.ConfigError": ExitCode.CONFIG,

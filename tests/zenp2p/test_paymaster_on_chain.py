@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import trio
 
-from protocol.chain.transaction import Transaction, decode_transaction
+from protocol.chain.transaction import Transaction, decode_transaction, transaction_id
 from protocol.codec import replace
 from protocol.errors import InvalidChainData, InvalidPayment, RequestError
 from protocol.genesis import Baton, ChainStart, Genesis
@@ -26,6 +26,7 @@ from tests.support.payout_world import PAYMASTERS, TREASURY, World, make_genesis
 from zenp2p.api.explorer_methods import ExplorerMethods
 from zenp2p.api.methods import Methods
 from zenp2p.api.payout_methods import PayoutMethods
+from zenp2p.chain.broadcast import Broadcast, BroadcastState
 from zenp2p.chain.embedded.chain import EmbeddedChain
 from zenp2p.chain.embedded.definition import define_chain, genesis_block
 from zenp2p.chain.embedded.mempool import Mempool
@@ -97,9 +98,12 @@ class RealNode:
         for _ in Follower(self.chain, self.index).follow(1_000):
             pass
 
-    async def _broadcast(self, raw: bytes) -> bytes:
-        self.pool.accept(raw)
-        return decode_transaction(raw, self.index.family).txid
+    async def _broadcast(self, raw: bytes) -> Broadcast:
+        txid = transaction_id(raw)
+        if self.index.transaction_by_id(txid) is not None:
+            return Broadcast(txid, BroadcastState.MINED)
+        entry = self.pool.accept(raw)
+        return Broadcast(txid, BroadcastState.SENT if entry is not None else BroadcastState.WAITING)
 
 
 def verified_list(genesis: Genesis, addresses: int = 4) -> VerifiedList:

@@ -103,6 +103,7 @@ ERROR_BY_CODE: dict[int, type[RpcError]] = {
 ANSWER_BY_ERROR: dict[str, type[RpcError]] = {
     "protocol.errors.ProtocolError": BadData,
     "protocol.errors.RequestError": Refused,
+    "zenp2p.chain.broadcast.BroadcastRefused": BadData,
     "zenp2p.data_directory.MissingFile": NotFound,
     "zenp2p.ports.StoreError": ReadOnly,
     "zenp2p.ports.TransportError": Unavailable,

@@ -13,6 +13,7 @@ from protocol.payout.treasury import BatonTrail, follow_baton
 from zenp2p.api.context import Context, display
 from zenp2p.api.errors import InvalidParams, NotFound
 from zenp2p.api.methods import Methods, NoParams, Params
+from zenp2p.chain.broadcast import BroadcastState
 
 
 class PeriodParams(Params, frozen=True):
@@ -76,12 +77,17 @@ class PayoutMethods:
         return {"period": params.period, "file": data.hex()}
 
     async def broadcast(self, params: RawTransactionParams) -> object:
-        """Take a signed transaction into the pool and relay it."""
+        """Take a signed transaction into the pool and relay it; the same one again is no error."""
         try:
             raw = bytes.fromhex(params.transaction)
         except ValueError:
             raise InvalidParams("transaction: not hexadecimal") from None
-        return {"txid": display(await self._context.chain.broadcast(raw))}
+        sent = await self._context.chain.broadcast(raw)
+        result: dict[str, object] = {"txid": display(sent.txid), "state": sent.state}
+        mined = self._index.transaction_by_id(sent.txid)
+        if sent.state is BroadcastState.MINED and mined is not None:
+            result["height"] = mined.height
+        return result
 
     async def baton(self, params: NoParams) -> object:
         """The chain's own record of what was paid."""

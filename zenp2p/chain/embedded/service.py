@@ -16,7 +16,8 @@ import trio
 from protocol.chain.transaction import transaction_id
 from protocol.genesis import Genesis, network_id
 from protocol.node.effects import Punish, Send
-from protocol.units import Hash32, OperatorKey
+from protocol.units import OperatorKey
+from zenp2p.chain.broadcast import Broadcast, BroadcastState
 from zenp2p.chain.embedded.chain import EmbeddedChain
 from zenp2p.chain.embedded.definition import define_chain
 from zenp2p.chain.embedded.mempool import Mempool
@@ -96,11 +97,18 @@ class EmbeddedService:
             self._queue(self._sync.receive(peer, data, now_ms()))
             await self._follow()
 
-    async def broadcast(self, raw: bytes) -> Hash32:
-        """Take a transaction of our own user and relay it; raises `InvalidChainData`."""
+    async def broadcast(self, raw: bytes) -> Broadcast:
+        """Take a transaction of our own user and relay it; raises `InvalidChainData`.
+
+        The same one again is no error: the answer says where it is by now.
+        """
+        txid = transaction_id(raw)
         async with self._turn:
+            if self.index.transaction_by_id(txid) is not None:
+                return Broadcast(txid, BroadcastState.MINED)
+            state = BroadcastState.WAITING if txid in self.pool else BroadcastState.SENT
             self._queue(self._sync.submit_transaction(raw))
-        return transaction_id(raw)
+        return Broadcast(txid, state)
 
     async def _tick(self, network: Network) -> None:
         while True:

@@ -15,6 +15,7 @@ from protocol.node.effects import Punish, Send
 from protocol.parameters import DEVNET
 from protocol.units import COIN, OperatorKey
 from tests.support import embedded_chain as made
+from zenp2p.chain.broadcast import Broadcast, BroadcastState
 from zenp2p.chain.embedded.messages import CHAIN
 from zenp2p.chain.embedded.service import SENDS_BYTES_MAX, EmbeddedService, Mining
 from zenp2p.chain.source import ChainEvent, Connected
@@ -136,11 +137,24 @@ async def test_a_payment_of_any_node_is_mined() -> None:
     async with running(3, {0: 0}) as nodes:
         chain = nodes[2].service.definition
         payment = made.pay("alice", [made.allocation(chain)], [(made.address_of("bob"), 1_000 * COIN)])
-        assert await nodes[2].service.broadcast(payment.raw) == payment.txid
+        other = made.pay("alice", [made.allocation(chain)], [(made.address_of("carol"), 1_000 * COIN)])
+        assert await nodes[2].service.broadcast(payment.raw) == Broadcast(payment.txid, BroadcastState.SENT)
+        with pytest.raises(InvalidChainData, match=payment.txid[::-1].hex()):
+            await nodes[2].service.broadcast(other.raw)
         paid = OutPoint(payment.txid, 0)
         await until(lambda: all(node.service.index.output(paid) is not None for node in nodes))
+        for node in nodes:
+            assert await node.service.broadcast(payment.raw) == Broadcast(payment.txid, BroadcastState.MINED)
         with pytest.raises(InvalidChainData):
-            await nodes[1].service.broadcast(payment.raw)
+            await nodes[1].service.broadcast(other.raw)
+
+
+async def test_a_transaction_is_handed_in_twice() -> None:
+    async with running(1, {}) as nodes:
+        chain = nodes[0].service.definition
+        payment = made.pay("alice", [made.allocation(chain)], [(made.address_of("bob"), 1_000 * COIN)])
+        answers = [await nodes[0].service.broadcast(payment.raw) for _ in range(2)]
+        assert [answer.state for answer in answers] == [BroadcastState.SENT, BroadcastState.WAITING]
 
 
 async def test_a_second_miner_takes_over() -> None:
