@@ -31,6 +31,7 @@ class Replay:
     touched: dict[bytes, list[tuple[int, int, int]]] = field(default_factory=dict)
     """Address -> (height, ordinal, balance after), one for each transaction that touches it."""
     spenders: dict[OutPoint, tuple[bytes, int, int]] = field(default_factory=dict)
+    received: dict[bytes, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for height, block in enumerate(self.blocks):
@@ -51,6 +52,9 @@ class Replay:
             made_coin = Coin(Zatoshi(output.amount), output.script, Height(height), coinbase)
             self.coins[OutPoint(tx.txid, index)] = made_coin
             self._move(owners, balances, output.script, output.amount)
+            payee = script_address(output.script)
+            if payee is not None:
+                self.received[payee] = self.received.get(payee, 0) + output.amount
         for owner in owners:
             entry = (height, len(self.raw_transactions), balances[owner])
             self.touched.setdefault(owner, []).append(entry)
@@ -110,12 +114,20 @@ def check_index(index: ChainIndex, blocks: Sequence[Block]) -> None:
     assert index.tip() == (top, block_hash(blocks[-1].header))
     assert [index.transaction_count(height) for height in range(top + 1)] == replay.counts
     assert [index.transaction(at) for at in range(replay.counts[-1])] == replay.raw_transactions
+    for height, block in enumerate(blocks):
+        at = block_hash(block.header)
+        assert index.height_of(at) == height and index.header(height) == (len(block.raw), block.header)
+        assert len(index.block_ordinals(height)) == len(block.transactions)
     for address, entries in replay.touched.items():
         assert [tuple(change) for change in index.history(address)] == entries
         expected = [balances.get(address, 0) for balances in replay.balances]
         assert [index.balance(address, height) for height in range(top + 1)] == expected
         owned = {point for point, coin in replay.coins.items() if script_address(coin.script) == address}
         assert {each.outpoint for each in index.unspent(address)} == owned
+        account, first = index.account(address), index.first_change(address)
+        assert account is not None and first is not None
+        assert (first.height, account.last_height) == (entries[0][0], entries[-1][0])
+        assert (account.received, account.unspent) == (replay.received[address], len(owned))
     for outpoint, (txid, position, height) in replay.spenders.items():
         found = index.spender(outpoint)
         assert found is not None and (found.txid, found.input_index, found.height) == (txid, position, height)

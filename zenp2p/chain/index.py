@@ -9,13 +9,15 @@ valid already. Which block comes next is left to `follower`. Spec: `spec/index.m
 
 from dataclasses import dataclass
 
-from protocol.chain.block import parse_block
+from protocol.chain.block import BlockHeader, parse_block
 from protocol.chain.rules import ChainFamily, ChainRules
 from protocol.chain.transaction import OutPoint, decode_transaction, transaction_id
 from protocol.errors import InvalidChainData
 from protocol.units import Hash32, Height, Zatoshi
 from zenp2p.chain.index_batch import IndexBatch
+from zenp2p.chain.index_format import encode_format, remove_older_format
 from zenp2p.chain.index_records import (
+    FORMAT_KEY,
     HEAD_KEY,
     ORDINAL_KEY,
     UNSPENT_KEY,
@@ -31,12 +33,18 @@ from zenp2p.chain.index_records import (
     decode_change,
     decode_event,
     decode_head,
+    decode_header_entry,
+    decode_height,
     decode_output_entry,
     decode_place,
     encode_block_entry,
     encode_event,
     encode_head,
+    encode_header_entry,
+    encode_height,
     event_key,
+    hash_key,
+    header_key,
     id_key,
     output_key,
     read_unspent_key,
@@ -81,17 +89,27 @@ class ChainIndex:
     """The index of one chain in one store. Fulfils `protocol.chain.view.ChainView`."""
 
     def __init__(
-        self, store: Store, rules: ChainRules, first_height: int = 0, *, partial: bool = False
+        self,
+        store: Store,
+        rules: ChainRules,
+        first_height: int = 0,
+        *,
+        partial: bool = False,
+        first_coins: bool = True,
     ) -> None:
         """Open the index; raises `StoreError` when it was made of another part of a chain.
 
         Of a `partial` chain the beginning is missing, as it is above a `first_height` of 0: its
         transactions are numbered from there, and its balances leave out what was made before.
+        Without `first_coins` nobody owns what block 0 pays: real chains let nobody spend it.
+        An index of an older format is removed: it is built anew by following the chain.
         """
         self._store = store
         self._rules = rules
         self._first_height = first_height
         self._partial = partial or first_height > 0
+        self._first_coins = first_coins
+        remove_older_format(store)
         data = store.get(HEAD_KEY)
         self._head = None if data is None else decode_head(data)
         if self._head is not None and store.get(block_key(first_height)) is None:
@@ -117,6 +135,27 @@ class ChainIndex:
         if self._head is None:
             raise IndexError("nothing is indexed yet")
         return self._head.height, self._head.block_hash
+
+    def height_of(self, block_hash: bytes) -> Height | None:
+        """Return where a block stands on the active chain, None when it does not."""
+        data = self._store.get(hash_key(block_hash))
+        return None if data is None else decode_height(data)
+
+    def header(self, height: int) -> tuple[int, BlockHeader]:
+        """Return the size in bytes and the header of a block; raises `IndexError` off the chain.
+
+        The solution, where headers have one, is left out.
+        """
+        data = self._store.get(header_key(height)) if height >= 0 else None
+        if data is None:
+            raise IndexError(f"no block {height}")
+        return decode_header_entry(data, self._rules.header_layout)
+
+    def block_ordinals(self, height: int) -> range:
+        """Return the numbers of a block's transactions; raises `IndexError` off the chain."""
+        if height < self._first_height:
+            raise IndexError(f"no block {height}")
+        return range(self.transaction_count(height - 1), self.transaction_count(height))
 
     def block_hash(self, height: int) -> Hash32 | None:
         """Return the hash of the block at `height`, None outside of the index."""
@@ -178,6 +217,11 @@ class ChainIndex:
         data = self._store.get(account_key(address))
         return None if data is None else decode_account(data)
 
+    def first_change(self, address: bytes) -> Change | None:
+        """Return what first touched an address, None when nothing ever did."""
+        data = self._store.get(change_key(address, 0))
+        return None if data is None else decode_change(data)
+
     def history(self, address: bytes, first: int = 0, limit: int = ANSWERS_MAX) -> tuple[Change, ...]:
         """Return an address's changes from number `first` on, oldest first."""
         account = self.account(address)
@@ -214,11 +258,15 @@ class ChainIndex:
         height = Height(self._first_height if head is None else head.height + 1)
         count, number = (0, 0) if head is None else (head.transactions, head.events)
         batch = IndexBatch(self._store, partial=self._partial)
-        for tx in parse_block(raw, self._rules).transactions:
-            batch.add(tx, count, height)
+        block = parse_block(raw, self._rules)
+        for tx in block.transactions:
+            batch.add(tx, count, height, coins=height > 0 or self._first_coins)
             count += 1
         event = Connected(number, height, block_hash)
         batch.put(block_key(height), encode_block_entry(block_hash, count))
+        batch.put(hash_key(block_hash), encode_height(height))
+        batch.put(header_key(height), encode_header_entry(len(raw), block.header))
+        batch.put(FORMAT_KEY, encode_format())
         self._commit(batch, event, Head(height, block_hash, count, number + 1))
         return event
 
@@ -233,7 +281,8 @@ class ChainIndex:
         for ordinal in range(head.transactions - 1, count - 1, -1):
             batch.remove(decode_transaction(self.transaction(ordinal), self.family), ordinal)
         event = Disconnected(head.events, head.height, head.block_hash)
-        batch.put(block_key(head.height), None)
+        for key in (block_key(head.height), hash_key(head.block_hash), header_key(head.height)):
+            batch.put(key, None)
         self._commit(batch, event, Head(below, previous, count, head.events + 1))
         return event
 

@@ -6,6 +6,8 @@ transactions say what they touched. Reading goes through the writes that are
 pending. Key formats are `index_records`', lookups `index`'s. Spec: `spec/index.md`.
 """
 
+from dataclasses import dataclass
+
 from protocol.chain.script import script_address
 from protocol.chain.transaction import OutPoint, Transaction, is_coinbase
 from protocol.errors import InvalidChainData
@@ -32,7 +34,31 @@ from zenp2p.chain.index_records import (
 )
 from zenp2p.ports import Store
 
-_NO_ACCOUNT = Account(0, Zatoshi(0), Height(0))
+_NO_ACCOUNT = Account(0, Zatoshi(0), Height(0), Zatoshi(0), 0)
+
+
+@dataclass(slots=True)
+class _Move:
+    """What one transaction does to one address: outputs received and spent, and what they hold."""
+
+    received: int = 0
+    spent: int = 0
+    outputs: int = 0
+
+    def receive(self, amount: int) -> None:
+        self.received += amount
+        self.outputs += 1
+
+    def spend(self, amount: int) -> None:
+        self.spent += amount
+        self.outputs -= 1
+
+
+def _move(moves: dict[bytes, _Move], address: bytes) -> _Move:
+    move = moves.get(address)
+    if move is None:
+        move = moves[address] = _Move()
+    return move
 
 
 class IndexBatch:
@@ -52,36 +78,39 @@ class IndexBatch:
         """Write a record, or delete it."""
         self._writes[key] = value
 
-    def add(self, tx: Transaction, ordinal: int, height: Height) -> None:
-        """Index one transaction; raises `InvalidChainData` when it cannot stand there."""
+    def add(self, tx: Transaction, ordinal: int, height: Height, *, coins: bool = True) -> None:
+        """Index one transaction; raises `InvalidChainData` when it cannot stand there.
+
+        Without `coins` it is kept, but what it pays is nobody's.
+        """
         txid = tx.txid
         if self._get(id_key(txid)) is not None:
             raise InvalidChainData(f"transaction {txid[::-1].hex()} stands in the chain twice")
-        changes: dict[bytes, int] = {}
+        moves: dict[bytes, _Move] = {}
         coinbase = is_coinbase(tx)
         for position, item in enumerate(() if coinbase else tx.inputs):
-            self._spend(item.previous, Spender(ordinal, position), changes)
-        for index, output in enumerate(tx.outputs):
+            self._spend(item.previous, Spender(ordinal, position), moves)
+        for index, output in enumerate(tx.outputs if coins else ()):
             address = script_address(output.script)
             made = IndexedOutput(Zatoshi(output.amount), address, height, coinbase)
             self._put_output(OutPoint(txid, index), made)
             if address is not None:
-                changes[address] = changes.get(address, 0) + output.amount
-        for address, amount in changes.items():
-            self._change(address, amount, ordinal, height)
+                _move(moves, address).receive(output.amount)
+        for address, move in moves.items():
+            self._change(address, move, ordinal, height)
         self.put(id_key(txid), encode_place(Place(ordinal, height)))
         self.put(ordinal_key(ordinal), tx.raw)
 
     def remove(self, tx: Transaction, ordinal: int) -> None:
         """Take the last transaction back."""
         txid = tx.txid
-        touched: dict[bytes, None] = {}
+        moves: dict[bytes, _Move] = {}
         for index in range(len(tx.outputs)):
-            self._drop_output(OutPoint(txid, index), touched)
+            self._drop_output(OutPoint(txid, index), moves)
         for item in () if is_coinbase(tx) else tx.inputs:
-            self._unspend(item.previous, touched)
-        for address in touched:
-            self._unchange(address)
+            self._unspend(item.previous, moves)
+        for address, move in moves.items():
+            self._unchange(address, move)
         self.put(id_key(txid), None)
         self.put(ordinal_key(ordinal), None)
 
@@ -100,7 +129,7 @@ class IndexBatch:
             spent = output.spender is not None
             self.put(unspent_key(output.address, outpoint), None if spent else b"")
 
-    def _spend(self, outpoint: OutPoint, spender: Spender, changes: dict[bytes, int]) -> None:
+    def _spend(self, outpoint: OutPoint, spender: Spender, moves: dict[bytes, _Move]) -> None:
         output = self._output(outpoint)
         if output is None and self._partial:
             return
@@ -110,9 +139,9 @@ class IndexBatch:
         spent = IndexedOutput(output.amount, output.address, output.height, output.coinbase, spender)
         self._put_output(outpoint, spent)
         if output.address is not None:
-            changes[output.address] = changes.get(output.address, 0) - output.amount
+            _move(moves, output.address).spend(output.amount)
 
-    def _unspend(self, outpoint: OutPoint, touched: dict[bytes, None]) -> None:
+    def _unspend(self, outpoint: OutPoint, moves: dict[bytes, _Move]) -> None:
         output = self._output(outpoint)
         if output is None:
             return  # made before a partial chain begins
@@ -120,30 +149,32 @@ class IndexBatch:
             outpoint, IndexedOutput(output.amount, output.address, output.height, output.coinbase)
         )
         if output.address is not None:
-            touched[output.address] = None
+            _move(moves, output.address).spend(output.amount)
 
-    def _drop_output(self, outpoint: OutPoint, touched: dict[bytes, None]) -> None:
+    def _drop_output(self, outpoint: OutPoint, moves: dict[bytes, _Move]) -> None:
         output = self._output(outpoint)
         self.put(output_key(outpoint), None)
         if output is not None and output.address is not None:
             self.put(unspent_key(output.address, outpoint), None)
-            touched[output.address] = None
+            _move(moves, output.address).receive(output.amount)
 
     def _account(self, address: bytes) -> Account:
         data = self._get(account_key(address))
         return _NO_ACCOUNT if data is None else decode_account(data)
 
-    def _change(self, address: bytes, amount: int, ordinal: int, height: Height) -> None:
+    def _change(self, address: bytes, move: _Move, ordinal: int, height: Height) -> None:
         """Append to the address's log."""
-        account = self._account(address)
-        balance = Zatoshi(account.balance + amount)
-        change = Change(height, ordinal, balance)
-        self.put(change_key(address, account.changes), encode_change(change))
-        self.put(account_key(address), encode_account(Account(account.changes + 1, balance, height)))
+        before = self._account(address)
+        balance = Zatoshi(before.balance + move.received - move.spent)
+        received = Zatoshi(before.received + move.received)
+        after = Account(before.changes + 1, balance, height, received, before.unspent + move.outputs)
+        self.put(change_key(address, before.changes), encode_change(Change(height, ordinal, balance)))
+        self.put(account_key(address), encode_account(after))
 
-    def _unchange(self, address: bytes) -> None:
-        """Take the last entry off the address's log."""
-        left = self._account(address).changes - 1
+    def _unchange(self, address: bytes, move: _Move) -> None:
+        """Take the last entry off the address's log; `move` is what the transaction had done."""
+        account = self._account(address)
+        left = account.changes - 1
         self.put(change_key(address, left), None)
         if left == 0:
             self.put(account_key(address), None)
@@ -152,4 +183,6 @@ class IndexBatch:
         if data is None:
             raise AssertionError(f"change {left - 1} of address {address.hex()} is missing")
         last = decode_change(data)
-        self.put(account_key(address), encode_account(Account(left, last.balance, last.height)))
+        received = Zatoshi(account.received - move.received)
+        before = Account(left, last.balance, last.height, received, account.unspent - move.outputs)
+        self.put(account_key(address), encode_account(before))

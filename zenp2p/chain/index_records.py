@@ -6,25 +6,31 @@ begin with `INDEX_PREFIX`. Spec: `spec/index.md` (the table there is this module
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from protocol.chain.block import BlockHeader, decode_header, encode_header
+from protocol.chain.rules import HeaderLayout
 from protocol.chain.transaction import OutPoint
 from protocol.units import Hash32, Height, Zatoshi
 from zenp2p.chain.source import ChainEvent, Connected, Disconnected
 
 INDEX_PREFIX = b"i"
-HEAD_KEY = INDEX_PREFIX + b"H"
-BLOCK_KEY, ORDINAL_KEY, ID_KEY, OUTPUT_KEY, ACCOUNT_KEY, CHANGE_KEY, UNSPENT_KEY, EVENT_KEY = (
-    INDEX_PREFIX + letter for letter in (b"B", b"T", b"I", b"O", b"A", b"L", b"U", b"E")
-)
+FORMAT = 2
+"""Raised with every change of a record's meaning: an index of another format is not read."""
+HEAD_KEY, FORMAT_KEY = INDEX_PREFIX + b"H", INDEX_PREFIX + b"F"
+BLOCK_KEY, HASH_KEY, HEADER_KEY, EVENT_KEY = (INDEX_PREFIX + letter for letter in (b"B", b"K", b"D", b"E"))
+ORDINAL_KEY, ID_KEY, OUTPUT_KEY = (INDEX_PREFIX + letter for letter in (b"T", b"I", b"O"))
+ACCOUNT_KEY, CHANGE_KEY, UNSPENT_KEY = (INDEX_PREFIX + letter for letter in (b"A", b"L", b"U"))
 
 _HEAD = struct.Struct(">I32sQQ")
 _BLOCK = struct.Struct(">32sQ")
 _PLACE = struct.Struct(">QI")
 _OUTPUT = struct.Struct(">QI?")
 _SPENDER = struct.Struct(">QI")
-_ACCOUNT = struct.Struct(">IQI")
+_ACCOUNT = struct.Struct(">IQI16sI")
+_RECEIVED_SIZE = 16
+"""A sum over all time: who holds much can pay himself until 8 bytes are too few."""
 _CHANGE = struct.Struct(">IQQ")
 _EVENT = struct.Struct(">?I32s")
 _ADDRESS_SIZE = 21
@@ -67,11 +73,15 @@ class IndexedOutput:
 
 
 class Account(NamedTuple):
-    """What is known of an address: its number of changes, its balance, the height of its last change."""
+    """What is known of an address: its number of changes, what it holds, the height of its last change."""
 
     changes: int
     balance: Zatoshi
     last_height: Height
+    received: Zatoshi
+    """All that its outputs ever held; what of it is spent again, the balance leaves out."""
+    unspent: int
+    """How many outputs hold the balance."""
 
 
 class Change(NamedTuple):
@@ -85,6 +95,16 @@ class Change(NamedTuple):
 def block_key(height: int) -> bytes:
     """Height -> block."""
     return BLOCK_KEY + _NUMBER.pack(height)
+
+
+def hash_key(block_hash: bytes) -> bytes:
+    """Block hash -> height."""
+    return HASH_KEY + block_hash
+
+
+def header_key(height: int) -> bytes:
+    """Height -> the block's size and header."""
+    return HEADER_KEY + _NUMBER.pack(height)
 
 
 def ordinal_key(ordinal: int) -> bytes:
@@ -149,6 +169,26 @@ def decode_block_entry(data: bytes) -> tuple[Hash32, int]:
     return Hash32(block_hash), transactions
 
 
+def encode_height(height: Height) -> bytes:
+    """Return height (4)."""
+    return _NUMBER.pack(height)
+
+
+def decode_height(data: bytes) -> Height:
+    """Read `encode_height`."""
+    return Height(_NUMBER.unpack(data)[0])
+
+
+def encode_header_entry(size: int, header: BlockHeader) -> bytes:
+    """Return the block's size (4) and its header, without the solution that some chains have in it."""
+    return _NUMBER.pack(size) + encode_header(replace(header, solution=b""))
+
+
+def decode_header_entry(data: bytes, layout: HeaderLayout) -> tuple[int, BlockHeader]:
+    """Read `encode_header_entry`."""
+    return _NUMBER.unpack_from(data)[0], decode_header(data[_NUMBER.size :], layout)
+
+
 def encode_place(place: Place) -> bytes:
     """Return ordinal (8), height (4)."""
     return _PLACE.pack(*place)
@@ -177,14 +217,16 @@ def decode_output_entry(data: bytes) -> IndexedOutput:
 
 
 def encode_account(account: Account) -> bytes:
-    """Return changes (4), balance (8), last height (4)."""
-    return _ACCOUNT.pack(*account)
+    """Return changes (4), balance (8), last height (4), received (16), unspent outputs (4)."""
+    received = account.received.to_bytes(_RECEIVED_SIZE, "big")
+    return _ACCOUNT.pack(account.changes, account.balance, account.last_height, received, account.unspent)
 
 
 def decode_account(data: bytes) -> Account:
     """Read `encode_account`."""
-    changes, balance, last_height = _ACCOUNT.unpack(data)
-    return Account(changes, Zatoshi(balance), Height(last_height))
+    changes, balance, last_height, received, unspent = _ACCOUNT.unpack(data)
+    total = Zatoshi(int.from_bytes(received, "big"))
+    return Account(changes, Zatoshi(balance), Height(last_height), total, unspent)
 
 
 def encode_change(change: Change) -> bytes:

@@ -264,3 +264,40 @@ def test_an_index_opens_where_it_was() -> None:
     branch.grow(1)
     again.connect(Hash32(branch.tip), branch.blocks[-1].raw)
     check_index(again, branch.blocks)
+
+
+class TestBlocks:
+    """Blocks by hash, and what stands in them."""
+
+    def test_a_block_by_its_hash(self) -> None:
+        branch, first, _ = busy_branch()
+        index = indexed(branch)
+        assert [index.height_of(block_hash(block.header)) for block in branch.blocks] == list(range(6))
+        assert index.height_of(bytes(32)) is None
+        assert list(index.block_ordinals(2)) == [2, 3] and index.transaction(3) == first.raw
+        assert index.header(2) == (len(branch.blocks[2].raw), branch.blocks[2].header)
+        for ask in (index.header, index.block_ordinals):
+            for height in (-1, 6):
+                with pytest.raises(IndexError):
+                    ask(height)
+
+    def test_a_block_that_is_gone_has_no_height(self) -> None:
+        branch, _, _ = busy_branch()
+        index = indexed(branch)
+        gone = index.disconnect()
+        assert index.height_of(gone.block_hash) is None and index.height_of(index.tip()[1]) == 4
+
+
+class TestFirstBlock:
+    """What block 0 pays is nobody's on a real chain."""
+
+    def test_it_is_kept_and_not_owned(self) -> None:
+        branch = made.Branch(made.definition())
+        branch.grow(2)
+        index = ChainIndex(MemoryStore(), made.RULES, first_coins=False)
+        for block in branch.blocks:
+            index.connect(block_hash(block.header), block.raw)
+        coin, _ = made.allocation(branch.chain)
+        assert index.balance(ALICE, 2) == 0 and index.output(coin) is None
+        assert index.transaction(0) == branch.blocks[0].transactions[0].raw
+        assert index.output(branch.coinbase_output(1)[0]) is not None

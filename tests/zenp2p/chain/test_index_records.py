@@ -1,8 +1,12 @@
 """Records of the index come back as they were written, and their keys sort by number."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol.chain.block import BlockHeader
+from protocol.chain.rules import HeaderLayout
 from protocol.chain.transaction import OutPoint
 from protocol.units import Hash32, Height, Zatoshi
 from zenp2p.chain import index_records as r
@@ -37,7 +41,30 @@ def test_output(output: r.IndexedOutput) -> None:
     assert r.decode_output_entry(r.encode_output_entry(output)) == output
 
 
-@given(st.builds(r.Account, U32, AMOUNTS, HEIGHTS), st.builds(r.Change, HEIGHTS, U64, AMOUNTS))
+@given(HEIGHTS, st.sampled_from(HeaderLayout), st.integers(0, 2**32 - 1), HASHES)
+def test_height_and_header(height: Height, layout: HeaderLayout, number: int, some: Hash32) -> None:
+    """The solution is left out; everything else comes back."""
+    assert r.decode_height(r.encode_height(height)) == height
+    equihash = layout is HeaderLayout.EQUIHASH
+    header = BlockHeader(
+        layout=layout,
+        version=4,
+        previous=some,
+        merkle_root=some,
+        reserved=some if equihash else b"",
+        time=number,
+        bits=0x207F_FFFF,
+        nonce=number,
+        solution=b"s" * 36 if equihash else b"",
+    )
+    found = r.decode_header_entry(r.encode_header_entry(number, header), layout)
+    assert found == (number, replace(header, solution=b""))
+
+
+@given(
+    st.builds(r.Account, U32, AMOUNTS, HEIGHTS, st.integers(0, 2**128 - 1).map(Zatoshi), U32),
+    st.builds(r.Change, HEIGHTS, U64, AMOUNTS),
+)
 def test_account_and_change(account: r.Account, change: r.Change) -> None:
     assert r.decode_account(r.encode_account(account)) == account
     assert r.decode_change(r.encode_change(change)) == change
@@ -65,4 +92,4 @@ def test_keys_sort_by_number(numbers: list[int], address: bytes) -> None:
 
 def test_every_table_has_a_letter_of_its_own() -> None:
     keys = [getattr(r, name) for name in dir(r) if name.endswith("_KEY")]
-    assert len(keys) == 9 == len(set(keys)) and all(key[:1] == r.INDEX_PREFIX for key in keys)
+    assert len(keys) == 12 == len(set(keys)) and all(key[:1] == r.INDEX_PREFIX for key in keys)

@@ -69,7 +69,10 @@ class EmbeddedService:
         self._outbox_in, self._outbox = trio.open_memory_channel[Action](SENDS_WAITING_MAX)
         self._on_event: OnEvent | None = None
         if self.index.head is None:
-            self._follower.advance()  # the first block is known to everybody: nobody needs to hear of it
+            # The first block is known to everybody, and an index that is built anew catches up with what
+            # was followed before: nobody needs to hear of either.
+            for _ in self._follower.follow(self.chain.tip()[0] + 1):
+                pass
 
     def condition(self) -> ChainCondition:
         """Return how the chain is: its own side is what peers have told."""
