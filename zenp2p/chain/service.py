@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from protocol.units import Hash32, OperatorKey
+from protocol.units import OperatorKey
+from zenp2p.chain.broadcast import Broadcast
 from zenp2p.chain.index import ChainIndex
 from zenp2p.chain.source import ChainEvent
 from zenp2p.ports import Network
@@ -52,8 +53,11 @@ class ChainService(Protocol):
     async def take(self, peer: OperatorKey, data: bytes) -> None:
         """Take a peer's message about the chain."""
 
-    async def broadcast(self, raw: bytes) -> Hash32:
-        """Take a transaction of our own user, relay it, and return its id; raises `InvalidChainData`."""
+    async def broadcast(self, raw: bytes) -> Broadcast:
+        """Take a transaction of our own user and relay it; the same one again is no error.
+
+        Raises `InvalidChainData` or `BroadcastRefused` when it is not taken.
+        """
 
     def notify(self) -> None:
         """Somebody says that there may be a new block: look at once."""
