@@ -7,6 +7,7 @@ PYTHON_OF_VENV := .venv/bin/python
 help:
 	@echo 'make install   make .venv and install zenp2p there, with what its tests need'
 	@echo 'make devnet    install if needed and start a network: ARGS="--until-paid --report r.json"'
+	@echo '               on an external chain, made by a real node: ARGS="--chain litecoind"'
 	@echo 'make test      install, lint, type check, all tests but the long ones: ARGS="tests/protocol"'
 	@echo 'make lint      ruff and mypy only'
 	@echo 'make format    let ruff rewrite what lint would refuse'
@@ -17,7 +18,9 @@ help:
 install:
 	@scripts/install.sh
 
-devnet: install
+# On an external chain its node must be there: ARGS="--chain litecoind".
+devnet:
+	@scripts/install.sh $(if $(findstring litecoind,$(ARGS)),--chain)
 	@.venv/bin/zenp2p devnet $(ARGS)
 
 test: lint

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Make .venv ready: Debian packages, virtual environment, the project with what its tests need.
 #
-#   scripts/install.sh [--test]     --test: also the Debian packages of packages-test.txt
+#   scripts/install.sh [--chain | --test]     --chain: also the Debian packages of packages-chain.txt
+#                                             --test: also those of packages-test.txt
 #
 # Nothing is done when nothing changed: a stamp in .venv holds a digest of the files below and of the place, since a
 # virtual environment cannot be moved. It is written last, so that an interrupted installation starts again.
@@ -10,13 +11,13 @@ cd "$(dirname "$0")/.."
 
 stamp=.venv/.installed
 package_files=packages.txt
-if [ "${1:-}" = --test ]; then
-    stamp=.venv/.installed-test
-    package_files="packages.txt packages-test.txt"
-fi
+case "${1:-}" in
+    --chain) stamp=.venv/.installed-chain package_files="packages.txt packages-chain.txt" ;;
+    --test) stamp=.venv/.installed-test package_files="packages.txt packages-chain.txt packages-test.txt" ;;
+esac
 
 digest() {
-    { pwd -P && cat setup.cfg pyproject.toml packages.txt packages-test.txt scripts/install.sh; } | sha256sum
+    { pwd -P && cat setup.cfg pyproject.toml packages*.txt scripts/install.sh; } | sha256sum
 }
 
 is_current() {
@@ -89,4 +90,5 @@ if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --use-p
     if [ -n "$apt_line" ]; then printf 'This line brings them:\n  %s\n' "$apt_line" >&2; fi
     exit 1
 fi
-digest | tee .venv/.installed > "$stamp"  # what the tests need includes the rest
+digest | tee .venv/.installed > "$stamp"  # what the chain or the tests need includes the rest
+if [ "$stamp" = .venv/.installed-test ]; then digest > .venv/.installed-chain; fi

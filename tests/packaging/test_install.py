@@ -14,7 +14,7 @@ import pytest
 
 from tests.architecture.source import ROOT
 
-FILES = ["setup.cfg", "pyproject.toml", "packages.txt", "packages-test.txt", "scripts/install.sh"]
+FILES = ["setup.cfg", "pyproject.toml", "packages.txt", "packages-chain.txt", "packages-test.txt", "scripts/install.sh"]
 
 PYTHON = """#!/bin/sh
 case "$1 $2" in
@@ -168,11 +168,23 @@ def test_the_tests_packages_are_asked_for_by_the_tests_only(machine: Machine) ->
     assert machine.log.read_text() == ""
 
 
-def test_after_the_tests_a_devnet_needs_nothing_more(machine: Machine) -> None:
-    machine.has(*PACKAGES, "git")
-    machine.install("--test")
+def test_the_chains_node_is_asked_for_by_who_runs_on_it(machine: Machine) -> None:
+    machine.has(*PACKAGES)
     machine.install()
+    assert "query litecoind" not in machine.ran("query")
+    machine.install("--chain")
+    assert "query git" not in machine.ran("query")
+    assert machine.ran("apt install")[-1].endswith(" litecoind")
+    machine.install("--chain")
     assert machine.log.read_text() == ""
+
+
+def test_after_the_tests_a_devnet_needs_nothing_more(machine: Machine) -> None:
+    machine.has(*PACKAGES, "litecoind", "git")
+    machine.install("--test")
+    for options in ((), ("--chain",)):
+        machine.install(*options)
+        assert machine.log.read_text() == ""
 
 
 def test_without_a_fitting_python_it_says_so(machine: Machine) -> None:
