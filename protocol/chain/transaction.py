@@ -3,7 +3,7 @@
 Answers for: reading a transaction far enough to give its id, inputs and outputs, with
 the same bytes coming out again, and for the checks that need no other transaction. The
 families read the same bytes differently from version 2 on, so the family is an
-argument, never a guess. Joinsplits and shielded parts are carried as bytes (`trailer`),
+argument, never a guess. Joinsplits, shielded parts and witnesses are carried as bytes,
 not read. What a signature covers is left to `sighash`. Spec: `spec/transaction.md`.
 """
 
@@ -26,6 +26,9 @@ _INPUT_SIZE_MIN = 32 + 4 + 1 + 4
 _OUTPUT_SIZE_MIN = 8 + 1
 _OVERWINTERED = 1 << 31
 _ZCASH_GROUPS = {3: 0x03C4_8270, 4: 0x892F_2085}
+_MARKER = b"\x00"
+_WITNESS_FLAG, _MWEB_FLAG = 0x01, 0x08
+"""BIP 144: where the inputs begin stand a marker (no inputs) and a flag; Litecoin has one more flag."""
 _ZEN_GROTH, _ZEN_SIDECHAIN, _ZEN_CERTIFICATE = -3, -4, -5
 _JOINSPLIT_PHGR, _JOINSPLIT_GROTH = 1_802, 1_698
 _JOINSPLIT_KEY, _JOINSPLIT_SIGNATURE = 32, 64
@@ -64,7 +67,8 @@ class Transaction:
     """A transaction of any family.
 
     `version` is signed (Zen's -3); `version_group` is set in Zcash's overwintered
-    transactions only; `trailer` is what follows the lock time, as it stood.
+    transactions only; `trailer` is what follows the lock time, as it stood. `witness` is empty,
+    or holds a stack for each input, of which one at least has an item.
     """
 
     version: int
@@ -73,24 +77,25 @@ class Transaction:
     lock_time: int = 0
     version_group: int | None = None
     trailer: bytes = b""
+    witness: tuple[tuple[bytes, ...], ...] = ()
     _raw: bytes = field(default=b"", init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """A witness of nothing has no encoding of its own."""
+        if self.witness and (len(self.witness) != len(self.inputs) or not any(self.witness)):
+            raise ValueError("a witness has a stack for each input, and an item in one of them")
 
     @property
     def raw(self) -> bytes:
-        """The bytes: those that were read, or else the encoding."""
+        """The bytes, witness included: those that were read, or else the encoding."""
         if not self._raw:
             object.__setattr__(self, "_raw", encode_transaction(self))
         return self._raw
 
     @property
     def txid(self) -> Hash32:
-        """The id in computed order."""
-        return transaction_id(self.raw)
-
-
-def transaction_id(raw: bytes) -> Hash32:
-    """Return the id of a raw transaction, in computed order."""
-    return sha256d(raw)
+        """The id in computed order: it does not cover the witness."""
+        return sha256d(encode_transaction(replace(self, witness=())) if self.witness else self.raw)
 
 
 def is_coinbase(tx: Transaction) -> bool:
@@ -138,11 +143,13 @@ def read_transaction(reader: Reader, family: ChainFamily) -> Transaction:
     """Read one transaction; raises `InvalidChainData`."""
     start = reader.position
     version, group = _read_version(reader, family)
+    witnessed = family is ChainFamily.BITCOIN and _read_flag(reader)
     inputs = tuple([_read_input(reader) for _ in range(reader.count(_INPUT_SIZE_MIN))])
     outputs = tuple([_read_output(reader) for _ in range(reader.count(_OUTPUT_SIZE_MIN))])
+    witness = _read_witness(reader, len(inputs)) if witnessed else ()
     lock_time = reader.uint(4)
     trailer = _read_trailer(reader, family, version, group)
-    tx = Transaction(version, inputs, outputs, lock_time, group, trailer)
+    tx = Transaction(version, inputs, outputs, lock_time, group, trailer, witness)
     object.__setattr__(tx, "_raw", reader.data[start : reader.position])
     return tx
 
@@ -157,9 +164,28 @@ def _read_version(reader: Reader, family: ChainFamily) -> tuple[int, int | None]
         raise UnsupportedChainData("Zen transaction version -4: sidechain transactions are not read")
     if family is ChainFamily.ZEN and version == _ZEN_CERTIFICATE:
         raise UnsupportedChainData("Zen version -5: sidechain certificates are not read")
-    if family is ChainFamily.BITCOIN and reader.data[reader.position : reader.position + 2] == b"\x00\x01":
-        raise UnsupportedChainData("segregated witness transactions are not read")
     return version, None
+
+
+def _read_flag(reader: Reader) -> bool:
+    """Whether a witness follows the outputs: a transaction without inputs would begin like its mark."""
+    start = reader.position
+    if reader.data[start : start + 1] != _MARKER or reader.data[start + 1 : start + 2] == b"\x00":
+        return False
+    flag = reader.take(2)[1]
+    if flag & _MWEB_FLAG:
+        raise UnsupportedChainData("transactions with a part in Litecoin's extension blocks are not read")
+    if flag != _WITNESS_FLAG:
+        raise InvalidChainData(f"transaction flag {flag:#04x} is not defined")
+    return True
+
+
+def _read_witness(reader: Reader, inputs: int) -> tuple[tuple[bytes, ...], ...]:
+    """Return a stack for each input; raises `InvalidChainData` when all are empty: that is spelt without."""
+    stacks = tuple([tuple([reader.var_bytes() for _ in range(reader.count(1))]) for _ in range(inputs)])
+    if not any(stacks):
+        raise InvalidChainData("a witness that holds nothing")
+    return stacks
 
 
 def _read_version_group(reader: Reader, version: int) -> tuple[int, int]:
@@ -222,12 +248,16 @@ def encode_output(output: TxOutput) -> bytes:
 
 def encode_transaction(tx: Transaction) -> bytes:
     """Return the bytes of a transaction; for one that was read, the same bytes again."""
-    parts = [encode_version(tx), compact_size(len(tx.inputs))]
+    mark = _MARKER + bytes([_WITNESS_FLAG]) if tx.witness else b""
+    parts = [encode_version(tx), mark, compact_size(len(tx.inputs))]
     for spent in tx.inputs:
         parts.append(spent.previous.txid + spent.previous.index.to_bytes(4, "little"))
         parts.append(var_bytes(spent.script_sig) + spent.sequence.to_bytes(4, "little"))
     parts.append(compact_size(len(tx.outputs)))
     parts.extend(map(encode_output, tx.outputs))
+    for stack in tx.witness:
+        parts.append(compact_size(len(stack)))
+        parts.extend(map(var_bytes, stack))
     parts.append(tx.lock_time.to_bytes(4, "little") + tx.trailer)
     return b"".join(parts)
 

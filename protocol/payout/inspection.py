@@ -138,7 +138,7 @@ def _check_form(transaction: Transaction, inputs_max: int) -> None:
     head = (transaction.version, transaction.lock_time, transaction.version_group, transaction.trailer)
     if head != plain or any(spent.sequence != SEQUENCE_FINAL for spent in transaction.inputs):
         raise InvalidPayment("a payment has version 1, no lock time and final sequence numbers")
-    if any(spent.script_sig for spent in transaction.inputs):
+    if transaction.witness or any(spent.script_sig for spent in transaction.inputs):
         raise InvalidPayment("a payment is handed on unsigned, signatures beside it")
     if len({spent.previous for spent in transaction.inputs}) != len(transaction.inputs):
         raise InvalidPayment("the payment spends one output twice")

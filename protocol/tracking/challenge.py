@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from protocol.chain.script import script_address
-from protocol.chain.transaction import decode_transaction, transaction_id
+from protocol.chain.transaction import Transaction, decode_transaction
 from protocol.chain.view import ChainView
 from protocol.crypto import blake2b, sha3_256
-from protocol.errors import NotYetKnown, StaleMessage, UnsupportedChainData
+from protocol.errors import NotYetKnown, StaleMessage
 from protocol.parameters import Parameters
 from protocol.units import ChallengeSeq, Hash32, Height
 
@@ -68,6 +68,7 @@ class Sample:
     address: bytes
     """The transaction's first address (21 bytes), or empty when none was in reach."""
     raw: bytes
+    """The transaction as it stands in its block, witness included: the id does not cover that."""
 
 
 def anchor_height(seq: int, parameters: Parameters) -> Height:
@@ -132,15 +133,8 @@ def _draw_ordinals(key: bytes, data: bytes, person: bytes, total: int, count: in
     raise RuntimeError("the sample stream ran dry")  # at most half of the words are refused: 2**-40000
 
 
-def first_address(raw: bytes, chain: ChainView) -> bytes | None:
-    """Return the 21-byte address of the first output that has one, or None.
-
-    A kind of transaction that is not read (`UnsupportedChainData`) has none.
-    """
-    try:
-        tx = decode_transaction(raw, chain.family)
-    except UnsupportedChainData:
-        return None
+def first_address(tx: Transaction) -> bytes | None:
+    """Return the 21-byte address of the first output that has one, or None."""
     return next((found for output in tx.outputs if (found := script_address(output.script))), None)
 
 
@@ -153,12 +147,12 @@ def take_sample(chain: ChainView, ordinal: int, total: int) -> Sample:
     """
     for step in range(min(total, ADDRESS_SEARCH_MAX)):
         at = (ordinal + step) % total
-        raw = chain.transaction(at)
-        address = first_address(raw, chain)
+        tx = decode_transaction(chain.transaction(at), chain.family)
+        address = first_address(tx)
         if address is not None:
-            return Sample(at, transaction_id(raw), address, raw)
-    raw = chain.transaction(ordinal)
-    return Sample(ordinal, transaction_id(raw), b"", raw)
+            return Sample(at, tx.txid, address, tx.raw)
+    tx = decode_transaction(chain.transaction(ordinal), chain.family)
+    return Sample(ordinal, tx.txid, b"", tx.raw)
 
 
 def derive_samples(

@@ -14,7 +14,14 @@ import pytest
 
 from tests.architecture.source import ROOT
 
-FILES = ["setup.cfg", "pyproject.toml", "packages.txt", "packages-chain.txt", "packages-test.txt", "scripts/install.sh"]
+FILES = [
+    "setup.cfg",
+    "pyproject.toml",
+    "packages.txt",
+    "packages-chain.txt",
+    "packages-test.txt",
+    "scripts/install.sh",
+]
 
 PYTHON = """#!/bin/sh
 case "$1 $2" in

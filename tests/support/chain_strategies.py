@@ -21,7 +21,17 @@ def transactions(draw: st.DrawFn, family: ChainFamily = ChainFamily.BITCOIN) -> 
     version, group = draw(st.sampled_from(_VERSIONS[family]))
     inputs = tuple(draw(st.lists(INPUTS, min_size=1, max_size=5)))
     outputs = tuple(draw(st.lists(OUTPUTS, max_size=5)))
-    return Transaction(version, inputs, outputs, draw(UINT32), group, draw(_trailers(family, version, group)))
+    trailer = draw(_trailers(family, version, group))
+    witness = draw(witnesses(len(inputs))) if family is ChainFamily.BITCOIN else ()
+    return Transaction(version, inputs, outputs, draw(UINT32), group, trailer, witness)
+
+
+@st.composite
+def witnesses(draw: st.DrawFn, inputs: int) -> tuple[tuple[bytes, ...], ...]:
+    """None, or a stack for each input with at least one item."""
+    stacks = st.lists(st.binary(max_size=80), max_size=3).map(tuple)
+    drawn = tuple(draw(st.lists(stacks, min_size=inputs, max_size=inputs)))
+    return drawn if any(drawn) and draw(st.booleans()) else ()
 
 
 _VERSIONS: dict[ChainFamily, list[tuple[int, int | None]]] = {

@@ -13,7 +13,8 @@ import msgspec
 import pytest
 import trio
 
-from protocol.chain.transaction import Transaction, decode_transaction, transaction_id
+from protocol.chain.rules import ChainFamily
+from protocol.chain.transaction import Transaction, decode_transaction
 from protocol.codec import replace
 from protocol.errors import InvalidChainData, InvalidPayment, RequestError
 from protocol.genesis import Baton, ChainStart, Genesis
@@ -99,7 +100,7 @@ class RealNode:
             pass
 
     async def _broadcast(self, raw: bytes) -> Broadcast:
-        txid = transaction_id(raw)
+        txid = decode_transaction(raw, ChainFamily.BITCOIN).txid
         if self.index.transaction_by_id(txid) is not None:
             return Broadcast(txid, BroadcastState.MINED)
         entry = self.pool.accept(raw)

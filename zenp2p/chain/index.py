@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from protocol.chain.block import BlockHeader, parse_block
 from protocol.chain.rules import ChainFamily, ChainRules
-from protocol.chain.transaction import OutPoint, decode_transaction, transaction_id
+from protocol.chain.transaction import OutPoint, decode_transaction
 from protocol.errors import InvalidChainData
 from protocol.units import Hash32, Height, Zatoshi
 from zenp2p.chain.index_batch import IndexBatch
@@ -208,7 +208,7 @@ class ChainIndex:
         output = self.output(outpoint)
         if output is None or output.spender is None:
             return None
-        txid = transaction_id(self.transaction(output.spender.ordinal))
+        txid = decode_transaction(self.transaction(output.spender.ordinal), self.family).txid
         place = decode_place(self._store.get(id_key(txid)) or b"")
         return Spending(txid, output.spender.input_index, place.height)
 

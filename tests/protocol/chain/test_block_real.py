@@ -11,15 +11,18 @@ from protocol.chain.block import (
     coinbase_height,
     decode_header,
     encode_block,
+    merkle_root,
     parse_block,
 )
 from protocol.chain.encoding import display_hash
-from protocol.chain.rules import DEVNET, ZEN_MAINNET, ZEN_TESTNET, HeaderLayout
-from protocol.chain.script import script_address
-from protocol.chain.transaction import is_coinbase
+from protocol.chain.rules import DEVNET, LITECOIN_REGTEST, ZEN_MAINNET, ZEN_TESTNET, HeaderLayout
+from protocol.chain.script import null_data, script_address
+from protocol.chain.transaction import encode_transaction, is_coinbase
+from protocol.crypto import sha256d
 from protocol.errors import InvalidChainData, UnsupportedChainData
 from tests.protocol.chain.test_block import BITCOIN_GENESIS, ZCASH
 from tests.support.chain_data import read_hex_lines, read_json
+from tests.support.vectors import load_vectors
 
 
 def test_bitcoins_first_block() -> None:
@@ -35,6 +38,24 @@ def test_bitcoins_first_block() -> None:
     assert owner is not None
     bitcoin = AddressPrefixes(p2pkh=b"\x00", p2sh=b"\x05", secret_key=b"\x80")
     assert encode_address(owner, bitcoin) == "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa"
+
+
+def test_a_block_with_witnesses_that_litecoind_made() -> None:
+    """Ids and hashes as the node shows them; and the coinbase commits to every witness (BIP 141)."""
+    shown = load_vectors("chain", "witness_block")
+    block = parse_block(bytes.fromhex(shown["raw"]), LITECOIN_REGTEST)
+    assert encode_block(Block(block.header, block.transactions)).hex() == shown["raw"]
+    assert display_hash(block_hash(block.header)) == shown["hash"]
+    assert [display_hash(tx.txid) for tx in block.transactions] == shown["txids"]
+    assert [display_hash(sha256d(encode_transaction(tx))) for tx in block.transactions] == shown[
+        "hashes_with_witness"
+    ]
+    check_merkle_root(block)
+    assert coinbase_height(block) == shown["height"]
+    coinbase, *rest = block.transactions
+    root = merkle_root([bytes(32), *[sha256d(tx.raw) for tx in rest]])
+    committed = null_data(bytes.fromhex("aa21a9ed") + sha256d(root + coinbase.witness[0][0]))
+    assert committed in [output.script for output in coinbase.outputs]
 
 
 def test_201_linked_blocks_of_the_zcash_test_net() -> None:

@@ -20,10 +20,10 @@ from protocol.chain.transaction import (
     has_shielded_part,
     is_coinbase,
     parse_transaction,
-    transaction_id,
     with_script_sig,
 )
 from protocol.codec import replace
+from protocol.crypto import sha256d
 from protocol.errors import InvalidChainData, UnsupportedChainData
 from tests.support.chain_data import read_cases, read_json
 from tests.support.chain_strategies import transactions
@@ -102,7 +102,7 @@ def test_round_trip(case: tuple[ChainFamily, Transaction]) -> None:
     read = decode_transaction(raw, family)
     assert read == tx
     assert read.raw == raw
-    assert read.txid == tx.txid == transaction_id(raw)
+    assert read.txid == tx.txid == sha256d(encode_transaction(dataclasses.replace(tx, witness=())))
 
 
 @given(FAMILY_AND_TRANSACTION, st.binary(max_size=9), st.binary(max_size=9))
@@ -156,12 +156,46 @@ def test_any_bytes_are_read_or_refused(data: bytes, family: ChainFamily) -> None
         ("fbffffff", ChainFamily.ZEN, "-5: sidechain certificates"),
         ("050000800a27a726", ChainFamily.ZCASH, "version 5"),
         ("060000800a27a726", ChainFamily.ZCASH, "version 6"),
-        ("010000000001", ChainFamily.BITCOIN, "witness"),
+        ("020000000008", ChainFamily.BITCOIN, "Litecoin's extension blocks"),
+        ("020000000009", ChainFamily.BITCOIN, "Litecoin's extension blocks"),
     ],
 )
 def test_known_kinds_that_are_not_read(start: str, family: ChainFamily, reason: str) -> None:
     with pytest.raises(UnsupportedChainData, match=reason):
         decode_transaction(bytes.fromhex(start) + bytes(100), family)
+
+
+def test_the_id_does_not_cover_the_witness() -> None:
+    """The same transaction with three witnesses: three encodings, one id; BIP 144."""
+    plain = payment(5)
+    ids, encodings = set(), set()
+    for witness in ((), ((b"",),), ((b"\x01" * 72, b"\x02" * 33),)):
+        tx = dataclasses.replace(plain, witness=witness)
+        read = decode_transaction(tx.raw, ChainFamily.BITCOIN)
+        assert read == tx and read.witness == witness
+        ids.add(read.txid)
+        encodings.add(read.raw)
+    assert (ids, len(encodings)) == ({plain.txid}, 3)
+    assert with_script_sig(read, 0, b"").txid == plain.txid
+
+
+def test_a_witness_has_one_spelling() -> None:
+    body = payment(5).raw
+    with pytest.raises(InvalidChainData, match="holds nothing"):
+        decode_transaction(body[:4] + b"\x00\x01" + body[4:-4] + b"\x00" + body[-4:], ChainFamily.BITCOIN)
+    for flag in (2, 3, 0x81):
+        with pytest.raises(InvalidChainData, match=f"flag {flag:#04x}"):
+            decode_transaction(body[:4] + bytes([0, flag]) + body[4:], ChainFamily.BITCOIN)
+    for witness in (((),), ((b"\x01",), (b"\x01",))):
+        with pytest.raises(ValueError, match="stack for each input"):
+            dataclasses.replace(payment(5), witness=witness)
+
+
+def test_no_other_family_has_a_witness() -> None:
+    raw = dataclasses.replace(payment(5), witness=((b"\x01",),)).raw
+    for family in (ChainFamily.ZCASH, ChainFamily.ZEN):
+        with pytest.raises(InvalidChainData):
+            decode_transaction(raw, family)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +224,12 @@ def test_the_families_read_the_same_bytes_differently() -> None:
 def test_no_count_is_believed(count: str) -> None:
     """A count of anything that cannot fit into the bytes that are left is refused at once."""
     starts = {
-        ChainFamily.BITCOIN: ["01000000", "0100000000"],
+        ChainFamily.BITCOIN: [
+            "01000000",
+            "0100000001" + "00" * 41,
+            "010000000001",
+            "01000000000101" + "00" * 41 + "00",
+        ],
         ChainFamily.ZEN: ["0200000000 00 00000000", "fdffffff00 00 00000000"],
         ChainFamily.ZCASH: [
             "0400008085202f89 00 00" + "00" * 16,
@@ -286,6 +325,7 @@ def test_vectors() -> None:
             "final sequence and lock time",
             dataclasses.replace(payment(1, 0), version=2, lock_time=500_000_000),
         ),
+        ("witness", dataclasses.replace(payment(7), version=2, witness=((b"", b"\xaa\xbb"),))),
     ):
         produced.append(
             {
@@ -300,6 +340,7 @@ def test_vectors() -> None:
                 ],
                 "outputs": [[o.amount, o.script.hex()] for o in tx.outputs],
                 "lock_time": tx.lock_time,
+                "witness": [[item.hex() for item in stack] for stack in tx.witness],
             }
         )
     check_vectors("transaction", "bitcoin", produced)

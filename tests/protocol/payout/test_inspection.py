@@ -227,6 +227,7 @@ def test_a_spent_baton_is_refused() -> None:
         ({"lock_time": 1}, "has version 1, no lock time"),
         ({"inputs": (TxInput(PAYMENT.inputs[0].previous, sequence=0),)}, "final sequence numbers"),
         ({"inputs": (TxInput(PAYMENT.inputs[0].previous, script_sig=b"\x00"),)}, "handed on unsigned"),
+        ({"witness": ((b"\x00",),) * len(PAYMENT.inputs)}, "handed on unsigned"),
         ({"inputs": PAYMENT.inputs * 2}, "spends one output twice"),
         ({"inputs": ()}, "0 inputs, from 1 to 50 allowed"),
         ({"inputs": PAYMENT.inputs * 13}, "52 inputs, from 1 to 50 allowed"),

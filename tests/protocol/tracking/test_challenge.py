@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from protocol.chain.rules import ChainFamily
 from protocol.chain.script import null_data
-from protocol.chain.transaction import OutPoint, Transaction, TxInput, TxOutput
+from protocol.chain.transaction import OutPoint, Transaction, TxInput, TxOutput, decode_transaction
 from protocol.errors import NotYetKnown, StaleMessage
 from protocol.parameters import DEVNET
 from protocol.tracking import challenge as module
@@ -237,18 +237,21 @@ def test_nobody_stalls_a_challenge_with_transactions_without_addresses(
     assert take_sample(ListChain(BARE, PAYING), 0, 2).address == ALICE
 
 
-def test_a_kind_of_transaction_that_is_not_read_has_no_address() -> None:
-    sidechain = (-4).to_bytes(4, "little", signed=True) + bytes(20)
-    chain = ListChain(sidechain, PAYING, family=ChainFamily.ZEN)
-    assert first_address(sidechain, chain) is None
-    assert take_sample(chain, 0, 2).ordinal == 1
+def test_a_sample_is_the_transaction_as_it_stands_in_its_block() -> None:
+    """The id leaves the witness out, the answer does not: a chain without witnesses is not enough."""
+    plain = decode_transaction(PAYING, ChainFamily.BITCOIN)
+    witnessed = replace(plain, witness=((b"\x01",),) * len(plain.inputs))
+    with_witness, without = (take_sample(ListChain(raw), 0, 1) for raw in (witnessed.raw, PAYING))
+    assert (with_witness.raw, with_witness.txid, with_witness.address) == (witnessed.raw, plain.txid, ALICE)
+    assert without.txid == with_witness.txid
+    assert compute_answer(1, KEY, [with_witness]) != compute_answer(1, KEY, [without])
 
 
 def test_the_first_address_is_that_of_the_first_output_with_one() -> None:
     chain = small_chain()
     at = chain.transaction_count(1) + 1
-    assert first_address(chain.transaction(at), chain) == BOB
-    assert first_address(chain.transaction(0), chain) == MINER
+    for ordinal, address in ((at, BOB), (0, MINER)):
+        assert first_address(decode_transaction(chain.transaction(ordinal), chain.family)) == address
 
 
 def test_the_draw_is_of_anchor_and_operator() -> None:

@@ -19,7 +19,13 @@ from protocol.errors import InvalidChainData
 from protocol.units import Hash32, Height, Zatoshi
 from zenp2p.chain.embedded.chain import Change, EmbeddedChain
 from zenp2p.chain.embedded.coins import Coin
-from zenp2p.chain.embedded.validation import check_alone, check_final, check_mature, check_spending
+from zenp2p.chain.embedded.validation import (
+    check_alone,
+    check_covered,
+    check_final,
+    check_mature,
+    check_spending,
+)
 
 COUNT_MAX = 5_000
 """Transactions kept."""
@@ -109,6 +115,7 @@ class Mempool:
         Raises `Refused` for policy, `InvalidChainData` for a broken rule (or an unknown input).
         """
         tx = decode_transaction(raw, self._chain.definition.rules.family)
+        check_covered(tx)  # before the id is looked up, which says nothing of a witness
         return None if tx.txid in self._entries else self._accept(tx, self._chain.tip_record.height)
 
     def apply(self, change: Change) -> None:

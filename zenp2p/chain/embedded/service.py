@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import trio
 
-from protocol.chain.transaction import transaction_id
+from protocol.chain.transaction import decode_transaction
 from protocol.genesis import Genesis, network_id
 from protocol.node.effects import Punish, Send
 from protocol.units import OperatorKey
@@ -105,7 +105,7 @@ class EmbeddedService:
 
         The same one again is no error: the answer says where it is by now.
         """
-        txid = transaction_id(raw)
+        txid = decode_transaction(raw, self.index.family).txid
         async with self._turn:
             if self.index.transaction_by_id(txid) is not None:
                 return Broadcast(txid, BroadcastState.MINED)

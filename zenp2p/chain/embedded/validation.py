@@ -2,8 +2,8 @@
 
 Answers for: every rule that a block must keep, cheapest first: form, work, time, then
 each transaction against the coins it spends. The chain's format rules stand in
-`protocol.chain`; here they are narrowed to what this chain knows: version 1, outputs
-that are P2PKH, P2SH or OP_RETURN. Which valid branch is active is left to `chain`.
+`protocol.chain`; here they are narrowed to what this chain knows: version 1, no witness,
+outputs that are P2PKH, P2SH or OP_RETURN. Which valid branch is active is left to `chain`.
 Spec: `spec/embedded_chain.md`.
 """
 
@@ -68,11 +68,20 @@ def check_time(header: BlockHeader, now: int) -> None:
 def check_committed(block: Block) -> None:
     """Raise `InvalidChainData` unless the header commits to exactly these transactions.
 
-    What fails here says nothing about the header: anybody can put other transactions under it.
+    What fails here says nothing about the header: anybody can put other transactions under it, and
+    a witness, which the root does not cover, beside the same ones.
     """
+    for tx in block.transactions:
+        check_covered(tx)
     check_merkle_root(block)
     if any(len(tx.raw) == MERKLE_NODE_SIZE for tx in block.transactions):
         raise InvalidChainData("a transaction of 64 bytes could be two hashes of the Merkle tree")
+
+
+def check_covered(tx: Transaction) -> None:
+    """Raise `InvalidChainData` for a witness: bytes that the id does not cover, anybody could add them."""
+    if tx.witness:
+        raise InvalidChainData("a transaction with a witness, this chain has none")
 
 
 def check_block(block: Block, height: int, definition: ChainDefinition) -> None:
@@ -90,6 +99,7 @@ def check_block(block: Block, height: int, definition: ChainDefinition) -> None:
 
 def check_alone(tx: Transaction, definition: ChainDefinition) -> None:
     """Raise `InvalidChainData` when the transaction breaks a rule by itself."""
+    check_covered(tx)
     if tx.version != 1:
         raise InvalidChainData(f"transaction version {tx.version}, this chain has 1 only")
     check_transaction(tx, definition.rules)

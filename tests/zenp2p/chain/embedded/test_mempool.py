@@ -1,6 +1,7 @@
 """The pool: what it keeps can be mined in its order, and it has limits."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -64,6 +65,16 @@ def kept() -> Pool:
 
 class TestAccepting:
     """What is kept and what is not."""
+
+    def test_a_witness_is_refused_also_of_a_transaction_that_is_kept(self, kept: Pool) -> None:
+        tx = kept.payment(0)
+        witnessed = replace(tx, witness=((b"\x01",),)).raw
+        with pytest.raises(InvalidChainData, match="witness"):
+            kept.pool.accept(witnessed)
+        kept.keep(tx)
+        with pytest.raises(InvalidChainData, match="witness"):
+            kept.pool.accept(witnessed)
+        assert kept.ids() == [tx.txid]
 
     def test_a_payment_is_kept_with_its_fee(self, kept: Pool) -> None:
         tx = kept.payment(0, fee=500)

@@ -348,3 +348,16 @@ class TestTreasury:
         tx = self.spend(bench, (0, 3))
         other = replace(tx, outputs=(TxOutput(100 * COIN, address_script(ALICE)),))
         bench.refused(bench.block(other), "foreign, repeated or out of order")
+
+
+def test_a_witness_is_refused_and_the_block_without_it_is_still_welcome(bench: Bench) -> None:
+    """The header does not cover a witness: a block with one added must not spoil the real one."""
+    block = bench.block(
+        made.pay("alice", [bench.coin], [(BOB, bench.definition.genesis.transactions[0].outputs[0].amount)])
+    )
+    for at, tx in enumerate(block.transactions):
+        added = replace(tx, witness=((b"\x01",),))
+        transactions = (*block.transactions[:at], added, *block.transactions[at + 1 :])
+        assert merkle_root([each.txid for each in transactions]) == block.header.merkle_root
+        bench.refused(Block(block.header, transactions), "witness")
+    assert bench.add(block).tip()[1] == block_hash(block.header)
