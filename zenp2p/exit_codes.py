@@ -72,6 +72,8 @@ CODE_BY_ERROR = {
     "zenp2p.chain.rpc.errors.NodeBusy": ExitCode.TRY_LATER,
     "zenp2p.chain.rpc.errors.BadAnswer": ExitCode.BAD_DATA,
     "zenp2p.devnet.processes.DaemonDied": ExitCode.UNAVAILABLE,
+    "zenp2p.devnet.litecoind.LitecoindMissing": ExitCode.UNAVAILABLE,
+    "zenp2p.devnet.litecoind.LitecoindFailed": ExitCode.UNAVAILABLE,
     "zenp2p.devnet.paymasters.PaymentFailed": ExitCode.DAEMON_BUG,
     "builtins.FileExistsError": ExitCode.CANNOT_CREATE,
     "builtins.FileNotFoundError": ExitCode.NO_INPUT,

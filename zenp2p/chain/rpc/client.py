@@ -7,26 +7,22 @@ a node that restarts writes another. Secrets stay out of logs and errors. What t
 methods are called and take is left to `dialect`. Spec: `spec/external_chain.md`.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import httpx
 import trio
 
 from protocol.errors import RequestError
+from zenp2p.chain.rpc.answers import Call, encode_request, parse_answers
 from zenp2p.chain.rpc.errors import (
     AnswerTooLarge,
-    BadAnswer,
     NodeBusy,
-    NodeCode,
     NodeDenied,
-    NodeError,
     NodeRefusal,
     NodeUnreachable,
     NodeWarmingUp,
@@ -147,9 +143,7 @@ class NodeClient:
             raise answer
         return answer
 
-    async def batch(
-        self, calls: Sequence[tuple[str, Sequence[Any]]], *, timeout_seconds: float | None = None
-    ) -> list[Any]:
+    async def batch(self, calls: Sequence[Call], *, timeout_seconds: float | None = None) -> list[Any]:
         """Return, in the order of the calls, each one's result or its `NodeRefusal` (not raised).
 
         One request for each `BATCH_CALLS_MAX` calls. Reads whose answer is too large together are asked
@@ -160,9 +154,7 @@ class NodeClient:
             answers += await self._halved(calls[start : start + BATCH_CALLS_MAX], timeout_seconds)
         return answers
 
-    async def _halved(
-        self, calls: Sequence[tuple[str, Sequence[Any]]], timeout_seconds: float | None
-    ) -> list[Any]:
+    async def _halved(self, calls: Sequence[Call], timeout_seconds: float | None) -> list[Any]:
         try:
             return await self._ask(calls, timeout_seconds, as_batch=True)
         except AnswerTooLarge:
@@ -173,7 +165,7 @@ class NodeClient:
         return first + await self._halved(calls[middle:], timeout_seconds)
 
     async def _ask(
-        self, calls: Sequence[tuple[str, Sequence[Any]]], timeout_seconds: float | None, *, as_batch: bool
+        self, calls: Sequence[Call], timeout_seconds: float | None, *, as_batch: bool
     ) -> list[Any]:
         """Send one request, again when it is a read and the node was not to be had."""
         timeout = self._timeout_seconds if timeout_seconds is None else timeout_seconds
@@ -189,20 +181,11 @@ class NodeClient:
             await trio.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _once(
-        self, calls: Sequence[tuple[str, Sequence[Any]]], timeout: float, as_batch: bool
-    ) -> list[Any]:
+    async def _once(self, calls: Sequence[Call], timeout: float, as_batch: bool) -> list[Any]:
         numbered = {next(self._numbers): call for call in calls}
-        requests = [
-            {"jsonrpc": "1.0", "id": number, "method": method, "params": list(params)}
-            for number, (method, params) in numbered.items()
-        ]
-        body = json.dumps(requests if as_batch else requests[0], allow_nan=False).encode()
+        body = encode_request(numbered, as_batch=as_batch)
         status, data = await self._authorized(body, timeout)
-        document = _document(status, data)
-        if isinstance(document, list) != as_batch:
-            _raise_whole(document)
-        return _answers(document if isinstance(document, list) else [document], list(numbered))
+        return parse_answers(status, data, list(numbered), as_batch=as_batch)
 
     async def _authorized(self, body: bytes, timeout: float) -> tuple[int, bytes]:
         """Post with the credentials at hand; once more with the cookie as it is now when they are refused."""
@@ -245,7 +228,7 @@ class NodeClient:
             raise NodeUnreachable(f"no node answers at {place} ({reason})") from None
 
 
-def _are_reads(calls: Sequence[tuple[str, Sequence[Any]]]) -> bool:
+def _are_reads(calls: Sequence[Call]) -> bool:
     return all(method in READS for method, _ in calls)
 
 
@@ -273,63 +256,3 @@ async def _read(response: httpx.Response) -> bytes:
         if len(data) > ANSWER_BYTES_MAX:
             raise AnswerTooLarge(f"the node's answer has more than {ANSWER_BYTES_MAX} bytes")
     return bytes(data)
-
-
-def _document(status: int, data: bytes) -> Any:
-    """Return the JSON of an answer: errors come as JSON too, with status 404 or 500."""
-    if status == 503:
-        raise NodeBusy("the node has no time for us, or is about to stop (HTTP 503)")
-    try:
-        return json.loads(data, parse_float=Decimal, parse_constant=_no_number)
-    except (ValueError, RecursionError):
-        pass
-    if status == 500:  # "Work queue depth exceeded", as bare text
-        raise NodeBusy(f"the node has too much to do: {printable(data[:200].decode('ascii', 'replace'))}")
-    raise BadAnswer(f"what answers is no node, or a broken one: no JSON (HTTP {status})")
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
-
-
-def _raise_whole(document: Any) -> NoReturn:
-    """Raise the one error that stands for a whole batch."""
-    error = document.get("error") if isinstance(document, dict) else None
-    if error is None:
-        raise BadAnswer("one question was answered with a list, or several with one answer")
-    raise _error(error)
-
-
-def _answers(items: Sequence[Any], numbers: Sequence[int]) -> list[Any]:
-    """Return results and refusals in the order of `numbers`; every question has exactly one answer."""
-    by_number: dict[Any, Any] = {}
-    for item in items:
-        if not isinstance(item, dict) or not isinstance(item.get("id"), int):
-            raise BadAnswer("an answer has no number")
-        by_number[item["id"]] = item
-    if len(items) != len(numbers) or by_number.keys() != set(numbers):
-        raise BadAnswer("the answers are not those to our questions")
-    return [_outcome(by_number[number]) for number in numbers]
-
-
-def _outcome(item: dict[str, Any]) -> Any:
-    """Return the result of one answer, or its refusal; raises `NodeWarmingUp`, which no single call has."""
-    if item.get("error") is None:
-        if "result" not in item:
-            raise BadAnswer("an answer has neither result nor error")
-        return item["result"]
-    error = _error(item["error"])
-    if isinstance(error, NodeRefusal):
-        return error
-    raise error
-
-
-def _error(error: Any) -> NodeError:
-    """Return the error that the node names."""
-    code = error.get("code") if isinstance(error, dict) else None
-    if type(code) is not int:
-        return BadAnswer("the node's error has no code")
-    message = str(error.get("message", ""))
-    if code == NodeCode.WARMING_UP:
-        return NodeWarmingUp(printable(message))
-    return NodeRefusal(code, message)
