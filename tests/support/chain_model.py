@@ -114,6 +114,8 @@ def check_index(index: ChainIndex, blocks: Sequence[Block]) -> None:
     assert index.tip() == (top, block_hash(blocks[-1].header))
     assert [index.transaction_count(height) for height in range(top + 1)] == replay.counts
     assert [index.transaction(at) for at in range(replay.counts[-1])] == replay.raw_transactions
+    ids = [tx.txid for block in blocks for tx in block.transactions]
+    assert [index.transaction_id(at) for at in range(replay.counts[-1])] == ids
     for height, block in enumerate(blocks):
         at = block_hash(block.header)
         assert index.height_of(at) == height and index.header(height) == (len(block.raw), block.header)

@@ -20,12 +20,11 @@ class IndexNode:
 
     def __init__(self, index: ChainIndex, rules: ChainRules) -> None:
         self.methods = Methods()
-        genesis: Any = SimpleNamespace(chain=rules)
-        parts: Any = SimpleNamespace(
-            node=SimpleNamespace(genesis=genesis), chain=SimpleNamespace(index=index)
-        )
-        self.context: Context = parts
-        ExplorerMethods(parts).register(self.methods)
+        node: Any = SimpleNamespace(genesis=SimpleNamespace(chain=rules))
+        chain: Any = SimpleNamespace(index=index)
+        nothing: Any = None
+        self.context = Context(node, chain, nothing, nothing, nothing)
+        ExplorerMethods(self.context).register(self.methods)
 
     def call(self, method: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> Any:
         """Return the result of one method, or raise the error that the daemon would answer."""

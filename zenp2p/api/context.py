@@ -6,11 +6,15 @@ nothing of how it is put together. Spec: `spec/rpc.md`.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
-from protocol.chain.address import encode_address
+from protocol.chain.address import AddressPrefixes, encode_address
 from protocol.node.machine import Node
 from zenp2p.chain.service import ChainService
 from zenp2p.ports import Network
+
+ADDRESSES_KEPT = 1 << 14
+"""Texts of addresses that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,13 @@ class Context:
 
     def address(self, address: bytes) -> str:
         """Return the text of a 21-byte address; empty for none."""
-        return encode_address(address, self.node.genesis.chain.prefixes) if address else ""
+        return address_text(address, self.node.genesis.chain.prefixes) if address else ""
+
+
+@lru_cache(ADDRESSES_KEPT)
+def address_text(address: bytes, prefixes: AddressPrefixes) -> str:
+    """Return the text of a 21-byte address; writing Base58 anew each time is most of what an answer costs."""
+    return encode_address(address, prefixes)
 
 
 def display(chain_hash: bytes) -> str:

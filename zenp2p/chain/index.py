@@ -20,6 +20,7 @@ from zenp2p.chain.index_records import (
     FORMAT_KEY,
     HEAD_KEY,
     ORDINAL_KEY,
+    TXID_SIZE,
     UNSPENT_KEY,
     Account,
     Change,
@@ -173,10 +174,11 @@ class ChainIndex:
 
     def transaction(self, ordinal: int) -> bytes:
         """Return the raw transaction with this number; raises `IndexError`."""
-        raw = self._store.get(ORDINAL_KEY + ordinal.to_bytes(8, "big"))
-        if raw is None:
-            raise IndexError(f"no transaction {ordinal}")
-        return raw
+        return self._mined(ordinal)[TXID_SIZE:]
+
+    def transaction_id(self, ordinal: int) -> Hash32:
+        """Return the id of the transaction with this number; raises `IndexError`."""
+        return Hash32(self._mined(ordinal)[:TXID_SIZE])
 
     def balance(self, address: bytes, height: int) -> Zatoshi:
         """Return what an address holds at the end of block `height`; raises `IndexError` off the chain."""
@@ -208,7 +210,7 @@ class ChainIndex:
         output = self.output(outpoint)
         if output is None or output.spender is None:
             return None
-        txid = decode_transaction(self.transaction(output.spender.ordinal), self.family).txid
+        txid = self.transaction_id(output.spender.ordinal)
         place = decode_place(self._store.get(id_key(txid)) or b"")
         return Spending(txid, output.spender.input_index, place.height)
 
@@ -291,6 +293,12 @@ class ChainIndex:
         batch.put(HEAD_KEY, encode_head(head))
         self._store.write(batch.writes(), sync=False)
         self._head = head
+
+    def _mined(self, ordinal: int) -> bytes:
+        data = self._store.get(ORDINAL_KEY + ordinal.to_bytes(8, "big"))
+        if data is None:
+            raise IndexError(f"no transaction {ordinal}")
+        return data
 
     def _changes_until(self, address: bytes, changes: int, height: int) -> int:
         """Return how many of an address's changes stand at or below `height`: a binary search."""

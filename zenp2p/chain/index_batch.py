@@ -99,7 +99,7 @@ class IndexBatch:
         for address, move in moves.items():
             self._change(address, move, ordinal, height)
         self.put(id_key(txid), encode_place(Place(ordinal, height)))
-        self.put(ordinal_key(ordinal), tx.raw)
+        self.put(ordinal_key(ordinal), txid + tx.raw)
 
     def remove(self, tx: Transaction, ordinal: int) -> None:
         """Take the last transaction back."""

@@ -23,6 +23,9 @@ BLOCK_KEY, HASH_KEY, HEADER_KEY, EVENT_KEY = (INDEX_PREFIX + letter for letter i
 ORDINAL_KEY, ID_KEY, OUTPUT_KEY = (INDEX_PREFIX + letter for letter in (b"T", b"I", b"O"))
 ACCOUNT_KEY, CHANGE_KEY, UNSPENT_KEY = (INDEX_PREFIX + letter for letter in (b"A", b"L", b"U"))
 
+TXID_SIZE = 32
+"""Bytes of the id before a raw transaction: an id need not be computed, which takes reading it all."""
+
 _HEAD = struct.Struct(">I32sQQ")
 _BLOCK = struct.Struct(">32sQ")
 _PLACE = struct.Struct(">QI")
@@ -108,7 +111,7 @@ def header_key(height: int) -> bytes:
 
 
 def ordinal_key(ordinal: int) -> bytes:
-    """Ordinal -> raw transaction."""
+    """Ordinal -> id and raw transaction."""
     return ORDINAL_KEY + _ORDINAL.pack(ordinal)
 
 
