@@ -14,6 +14,7 @@ from protocol.chain.rules import ChainFamily, ChainRules
 from protocol.chain.transaction import OutPoint, decode_transaction
 from protocol.errors import InvalidChainData
 from protocol.units import Hash32, Height, Zatoshi
+from zenp2p.chain.announcements import Announcements
 from zenp2p.chain.index_batch import IndexBatch
 from zenp2p.chain.index_format import encode_format, remove_older_format
 from zenp2p.chain.index_records import (
@@ -110,6 +111,8 @@ class ChainIndex:
         self._first_height = first_height
         self._partial = partial or first_height > 0
         self._first_coins = first_coins
+        self.announcements = Announcements(store)
+        """What new nodes said on the active chain."""
         remove_older_format(store)
         data = store.get(HEAD_KEY)
         self._head = None if data is None else decode_head(data)

@@ -12,6 +12,13 @@ from protocol.chain.script import script_address
 from protocol.chain.transaction import OutPoint, Transaction, is_coinbase
 from protocol.errors import InvalidChainData
 from protocol.units import Height, Zatoshi
+from zenp2p.chain.announcement_records import (
+    decode_sighting,
+    may_announce,
+    sight,
+    sighting_key,
+    sighting_writes,
+)
 from zenp2p.chain.index_records import (
     Account,
     Change,
@@ -98,6 +105,8 @@ class IndexBatch:
                 _move(moves, address).receive(output.amount)
         for address, move in moves.items():
             self._change(address, move, ordinal, height)
+        if coins and may_announce(tx):
+            self._add_announcement(tx, ordinal, height)
         self.put(id_key(txid), encode_place(Place(ordinal, height)))
         self.put(ordinal_key(ordinal), txid + tx.raw)
 
@@ -111,8 +120,21 @@ class IndexBatch:
             self._unspend(item.previous, moves)
         for address, move in moves.items():
             self._unchange(address, move)
+        if may_announce(tx):
+            self._remove_announcement(ordinal)
         self.put(id_key(txid), None)
         self.put(ordinal_key(ordinal), None)
+
+    def _add_announcement(self, tx: Transaction, ordinal: int, height: Height) -> None:
+        spent = [self._output(item.previous) for item in tx.inputs]
+        sighting = sight(tx, [output.address if output else None for output in spent], ordinal, height)
+        for key, value in sighting_writes(sighting) if sighting else ():
+            self.put(key, value)
+
+    def _remove_announcement(self, ordinal: int) -> None:
+        data = self._get(sighting_key(ordinal))
+        for key, _ in sighting_writes(decode_sighting(ordinal, data)) if data else ():
+            self.put(key, None)
 
     def _get(self, key: bytes) -> bytes | None:
         if key in self._writes:

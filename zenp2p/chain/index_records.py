@@ -2,7 +2,8 @@
 
 Answers for: the key of every record and its bytes. Numbers are big-endian, so that
 keys sort by them. What belongs into one batch, and the lookups, are `index`. All keys
-begin with `INDEX_PREFIX`. Spec: `spec/index.md` (the table there is this module).
+begin with `INDEX_PREFIX`. Records of announcements are `announcement_records`. Spec:
+`spec/index.md` (the table there is these two modules).
 """
 
 import struct
@@ -16,7 +17,7 @@ from protocol.units import Hash32, Height, Zatoshi
 from zenp2p.chain.source import ChainEvent, Connected, Disconnected
 
 INDEX_PREFIX = b"i"
-FORMAT = 2
+FORMAT = 3
 """Raised with every change of a record's meaning: an index of another format is not read."""
 HEAD_KEY, FORMAT_KEY = INDEX_PREFIX + b"H", INDEX_PREFIX + b"F"
 BLOCK_KEY, HASH_KEY, HEADER_KEY, EVENT_KEY = (INDEX_PREFIX + letter for letter in (b"B", b"K", b"D", b"E"))

@@ -9,6 +9,7 @@ from protocol.chain.block import BlockHeader
 from protocol.chain.rules import HeaderLayout
 from protocol.chain.transaction import OutPoint
 from protocol.units import Hash32, Height, Zatoshi
+from zenp2p.chain import announcement_records as a
 from zenp2p.chain import index_records as r
 from zenp2p.chain.source import Connected, Disconnected
 
@@ -91,5 +92,5 @@ def test_keys_sort_by_number(numbers: list[int], address: bytes) -> None:
 
 
 def test_every_table_has_a_letter_of_its_own() -> None:
-    keys = [getattr(r, name) for name in dir(r) if name.endswith("_KEY")]
-    assert len(keys) == 12 == len(set(keys)) and all(key[:1] == r.INDEX_PREFIX for key in keys)
+    keys = [getattr(of, name) for of in (r, a) for name in dir(of) if name.endswith("_KEY")]
+    assert len(keys) == 15 == len(set(keys)) and all(key[:1] == r.INDEX_PREFIX for key in keys)

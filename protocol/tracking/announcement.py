@@ -1,0 +1,216 @@
+"""Announcements: a new node says on the chain where it listens, in one OP_RETURN.
+
+Answers for: the bytes of an announcement, each in one spelling; recognising the one that a
+transaction carries, and which stake addresses the transaction ties it to; and building
+such a transaction from a coin of the stake address. Which announcement counts for a
+stake, and whom a node dials because of it, is `announced`'s business. Nothing here makes
+anybody a participant: that takes a registration. Spec: `spec/announcement.md`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from protocol.chain.address import AddressKind
+from protocol.chain.script import (
+    address_script,
+    null_data,
+    null_data_payload,
+    parse_pushes,
+    script_address,
+)
+from protocol.chain.transaction import OutPoint, Transaction, TxInput, TxOutput, is_coinbase
+from protocol.crypto import KEY_SIZE, check_operator_key
+from protocol.errors import InvalidChainData, InvalidSignature, MalformedMessage, RequestError
+from protocol.tracking.diversity import IPV4_SIZE, IPV6_SIZE, is_packed_ip
+from protocol.tracking.hostname import is_hostname
+from protocol.units import OperatorKey, format_amount
+
+ANNOUNCEMENT_MAGIC = b"zp2p\x01"
+"""What the OP_RETURN of an announcement begins with: the magic of zenp2p's outputs, and type 1."""
+PORT_SIZE = 2
+PLACE_SIZE_MAX = 41
+"""Bytes of the packed address or host name: what 80 bytes of payload leave."""
+STAKES_MAX = 8
+"""Stake addresses that one transaction ties an announcement to by each kind of tie; with more, to none."""
+
+TRANSACTION_VERSION = 1
+FEE_RATE_DEFAULT = 1_000
+"""Zatoshi for 1,000 bytes."""
+FEE_RATE_MAX = 100_000
+CHANGE_MIN = 10_000
+"""Zatoshi that go back to the stake address at least: smaller outputs are not relayed."""
+INPUT_SIZE_MAX = 32 + 4 + 1 + (1 + 72 + 1) + (1 + 65) + 4
+"""Bytes of a signed P2PKH input, at most: an uncompressed key may be the owner's."""
+
+_HEAD_SIZE = len(ANNOUNCEMENT_MAGIC) + KEY_SIZE + PORT_SIZE
+_IP_SIZES = (IPV4_SIZE, IPV6_SIZE)
+_BASE_TYPES = 0x1F
+_OTHERS_CHANGE_OUTPUTS = (2, 3)
+"""NONE and SINGLE: signatures that leave outputs to somebody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """An operator, and where it listens: at a packed address, or at a host name."""
+
+    operator_key: OperatorKey
+    port: int
+    ip: bytes = b""
+    fqdn: str = ""
+
+    def __post_init__(self) -> None:
+        """What is wrong on every network."""
+        try:
+            check_operator_key(self.operator_key)
+        except InvalidSignature as error:
+            raise ValueError(str(error)) from None
+        if not 1 <= self.port <= 0xFFFF:
+            raise ValueError(f"a port is 1 to 65535, not {self.port}")
+        if bool(self.ip) == bool(self.fqdn):
+            raise ValueError("an announcement names an address or a host")
+        if self.ip and not is_packed_ip(self.ip):
+            raise ValueError(f"not a packed IP address: {self.ip.hex()}")
+        if self.fqdn and not is_hostname(self.fqdn):
+            raise ValueError("a host is a lower-case domain name of at least two labels")
+        if len(_encode_place(self.ip, self.fqdn)) > PLACE_SIZE_MAX:
+            raise ValueError(f"a host name that is announced has at most {PLACE_SIZE_MAX} characters")
+
+
+@dataclass(frozen=True, slots=True)
+class Ties:
+    """The P2PKH addresses that a transaction ties its announcement to, each kind sorted."""
+
+    signed: tuple[bytes, ...]
+    """Coins of theirs are spent by signatures that cover the announcement: their owners made it."""
+    paid: tuple[bytes, ...]
+    """They are paid, which anybody can do; those that signed are left out."""
+
+
+def encode_announcement(announcement: Announcement) -> bytes:
+    """Return the payload: magic 5, operator key 32, port 2, address or host name."""
+    return (
+        ANNOUNCEMENT_MAGIC
+        + announcement.operator_key
+        + announcement.port.to_bytes(PORT_SIZE, "big")
+        + _encode_place(announcement.ip, announcement.fqdn)
+    )
+
+
+def _encode_place(ip: bytes, fqdn: str) -> bytes:
+    """Return what follows the port: a name as long as an address bears the final dot."""
+    if ip:
+        return ip
+    return (fqdn + "." if len(fqdn) in _IP_SIZES else fqdn).encode("ascii")
+
+
+def decode_announcement(payload: bytes) -> Announcement:
+    """Return the announcement that a payload is, all of it; raises `MalformedMessage`."""
+    if not payload.startswith(ANNOUNCEMENT_MAGIC) or len(payload) <= _HEAD_SIZE:
+        raise MalformedMessage("not an announcement")
+    start = len(ANNOUNCEMENT_MAGIC)
+    key = OperatorKey(payload[start : start + KEY_SIZE])
+    port = int.from_bytes(payload[start + KEY_SIZE : _HEAD_SIZE], "big")
+    place = payload[_HEAD_SIZE:]
+    try:
+        if len(place) in _IP_SIZES:
+            announcement = Announcement(key, port, ip=place)
+        else:
+            announcement = Announcement(key, port, fqdn=place.decode("ascii").removesuffix("."))
+    except ValueError as error:
+        raise MalformedMessage(str(error)) from None
+    if encode_announcement(announcement) != payload:
+        raise MalformedMessage(
+            "a host name bears the final dot where it is as long as an address, only there"
+        )
+    return announcement
+
+
+def recognise_announcement(transaction: Transaction) -> Announcement | None:
+    """Return the announcement that a transaction carries, None when it carries none.
+
+    It must be the transaction's only data output: of two, nobody could say which was meant.
+    """
+    payloads = [null_data_payload(output.script) for output in transaction.outputs]
+    data = [payload for payload in payloads if payload is not None]
+    if len(data) != 1:
+        return None
+    try:
+        return decode_announcement(data[0])
+    except MalformedMessage:
+        return None
+
+
+def announcement_ties(transaction: Transaction, spent: Sequence[bytes | None]) -> Ties:
+    """Return which stake addresses a transaction ties its announcement to.
+
+    `spent` holds the address of the output that each input spends, None where it has none or is not known.
+    """
+    inputs = () if is_coinbase(transaction) else zip(transaction.inputs, spent, strict=True)
+    signed = _stakes(address for item, address in inputs if _covers_outputs(item.script_sig))
+    paid = _stakes(script_address(output.script) for output in transaction.outputs)
+    return Ties(
+        signed=tuple(sorted(signed)) if len(signed) <= STAKES_MAX else (),
+        paid=tuple(sorted(paid - signed)) if len(paid) <= STAKES_MAX else (),
+    )
+
+
+def _stakes(addresses: Iterable[bytes | None]) -> set[bytes]:
+    """Return the addresses on which a stake can lie."""
+    return {address for address in addresses if address and address[0] == AddressKind.P2PKH}
+
+
+def _covers_outputs(script_sig: bytes) -> bool:
+    """Whether the signature that an input script begins with covers all outputs."""
+    try:
+        pushes = parse_pushes(script_sig)
+    except InvalidChainData:
+        return False
+    return bool(pushes and pushes[0]) and pushes[0][-1] & _BASE_TYPES not in _OTHERS_CHANGE_OUTPUTS
+
+
+def announcing_outputs(
+    announcement: Announcement, stake_address: bytes, change: int, tail: bytes = b""
+) -> tuple[TxOutput, ...]:
+    """Return the two outputs of an announcing transaction: the OP_RETURN, then the change to the stake.
+
+    `tail` is appended to both scripts on chains with replay tails.
+    """
+    return (
+        TxOutput(0, null_data(encode_announcement(announcement)) + tail),
+        TxOutput(change, address_script(stake_address) + tail),
+    )
+
+
+def build_announcing(
+    announcement: Announcement,
+    stake_address: bytes,
+    coin: OutPoint,
+    amount: int,
+    *,
+    fee_rate: int = FEE_RATE_DEFAULT,
+    tail: bytes = b"",
+) -> Transaction:
+    """Return the unsigned transaction that announces, spending one coin of the stake address.
+
+    All but the fee goes back to it. `amount` is what the coin holds, `fee_rate` is in zatoshi for 1,000
+    bytes. Raises `RequestError` when the coin is too small or the rate out of bounds.
+    """
+    fee = announcing_fee(announcement, stake_address, fee_rate, tail)
+    if amount - fee < CHANGE_MIN:
+        raise RequestError(
+            f"a coin of {format_amount(amount)} is too small: with the fee and what goes back it takes "
+            f"{format_amount(fee + CHANGE_MIN)}"
+        )
+    outputs = announcing_outputs(announcement, stake_address, amount - fee, tail)
+    return Transaction(TRANSACTION_VERSION, (TxInput(coin),), outputs)
+
+
+def announcing_fee(
+    announcement: Announcement, stake_address: bytes, fee_rate: int = FEE_RATE_DEFAULT, tail: bytes = b""
+) -> int:
+    """Return the fee in zatoshi of an announcing transaction; raises `RequestError` for an odd rate."""
+    if not 0 <= fee_rate <= FEE_RATE_MAX:
+        raise RequestError(f"a fee rate is 0 to {FEE_RATE_MAX} zatoshi for 1,000 bytes, not {fee_rate}")
+    outputs = announcing_outputs(announcement, stake_address, 0, tail)
+    size = len(Transaction(TRANSACTION_VERSION, (), outputs).raw) + INPUT_SIZE_MAX
+    return -(-size * fee_rate // 1_000)
