@@ -122,9 +122,10 @@ class Paymaster:
         for spent in transaction.inputs:
             coin = tip.coin(spent.previous)
             if coin is not None:
-                gone = tip.spender(spent.previous) is not None
+                spender = tip.spender(spent.previous)
+                gone = spender.txid if spender is not None else None
                 prevouts[spent.previous] = Prevout(coin[0].amount, coin[0].script, coin[1], gone)
-        return NodeView(tip.height, prevouts, trail)
+        return NodeView(tip.height, prevouts, trail, coins=tuple(self._coins(tip)))
 
     def _pay_again(self, chunk: Chunk, trail: BatonTrail, tip: SimulatedBlock) -> Transaction:
         """The planted fault: the same chunk once more, out of another coin, signed without a look."""

@@ -32,6 +32,7 @@ from zenp2p.api.methods import Methods
 from zenp2p.api.node_methods import NodeMethods
 from zenp2p.api.payout_methods import PayoutMethods
 from zenp2p.api.server import RpcServer
+from zenp2p.api.treasury_methods import TreasuryMethods
 from zenp2p.chain.embedded.messages import CHAIN
 from zenp2p.chain.opening import open_chain
 from zenp2p.chain.service import ChainService
@@ -157,6 +158,7 @@ class Daemon:
         methods = Methods()
         NodeMethods(context).register(methods)
         PayoutMethods(context).register(methods)
+        TreasuryMethods(context).register(methods)
         ExplorerMethods(context).register(methods)
         return methods
 

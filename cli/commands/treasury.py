@@ -26,7 +26,7 @@ Command = Callable[..., Any]
 
 @click.group()
 def treasury() -> None:
-    """Pay a certified list: build, inspect, sign, combine, broadcast."""
+    """Pay a certified list: status, build, inspect, sign, combine, broadcast."""
 
 
 def trust_options(command: Command) -> Command:
@@ -56,6 +56,31 @@ fee_option = click.option(
     help="Zatoshi for 1,000 bytes; what is above the paymasters' bound is not built.",
 )
 out_option = click.option("--out", type=FILE, required=True, help="The payment file to write.")
+
+
+@treasury.command()
+@click.argument("lists", nargs=-1, type=FILE, metavar="[LIST...]")
+@trust_options
+@fee_option
+@place_options
+@json_option
+@click.pass_context
+def status(
+    context: click.Context,
+    lists: tuple[Path, ...],
+    trust: Path | None,
+    after: Path | None,
+    fee_rate: int,
+    as_json: bool,
+) -> None:
+    """Show the treasury's balance and deposits, and what LIST still takes."""
+    from cli.treasury_report import describe_status, print_status
+    from zenp2p.treasury_status import read_status
+
+    point = _trust(context, trust, after)
+    found = read_status(point.terms.genesis, connect(context), _verified(lists, point), fee_rate)
+    result = describe_status(found, fee_rate)
+    print_json(result) if as_json else print_status(result)
 
 
 @treasury.command()
@@ -219,13 +244,16 @@ def broadcast(
     after: Path | None,
     as_json: bool,
 ) -> None:
-    """Check a signed payment file once more and send it."""
+    """Check a signed payment file once more and send it; safe to repeat at any time."""
     from zenp2p.paymaster import Paymaster
 
     point = _trust(context, trust, after)
     verified = _verified(lists, point)
-    txid = Paymaster(point.terms.genesis, connect(context)).broadcast(_read(file), verified)
-    print_json({"txid": txid}) if as_json else click.echo(txid)
+    sent = Paymaster(point.terms.genesis, connect(context)).broadcast(_read(file), verified)
+    rows: dict[str, Any] = {"txid": sent.txid, "state": sent.state}
+    if sent.height is not None:
+        rows["height"] = sent.height
+    print_json(rows) if as_json else print_rows(rows)
 
 
 def _read(path: Path) -> bytes:

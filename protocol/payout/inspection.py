@@ -16,6 +16,7 @@ from protocol.chain.transaction import SEQUENCE_FINAL, OutPoint, Transaction, Tx
 from protocol.errors import InvalidPayment
 from protocol.genesis import Genesis
 from protocol.payout.light import VerifiedList
+from protocol.payout.need import check_rest_funded, make_purse
 from protocol.payout.payment import (
     CHANGE_MIN,
     FEE_RATE_MAX,
@@ -32,6 +33,7 @@ from protocol.payout.payment import (
     payment_outputs,
     signed_size,
     size_limit,
+    split_chunks,
 )
 from protocol.payout.treasury import BatonTrail, recognise_payment, treasury_address
 from protocol.units import Zatoshi, format_amount
@@ -44,7 +46,8 @@ class Prevout:
     amount: int
     script: bytes
     height: int | None
-    spent: bool
+    spent_by: bytes | None
+    """The mined transaction that spends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class NodeView:
     prevouts: Mapping[OutPoint, Prevout]
     trail: BatonTrail
     tail_block: bytes | None = None
+    coins: tuple[Coin, ...] = ()
+    """The treasury's unspent outputs; asked for only where the first of several payments is judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +91,11 @@ def inspect_payment(transaction: Transaction, verified: VerifiedList, view: Node
         raise InvalidPayment(f"the first input must spend the baton, {_name(view.trail.baton)}")
     coins = _own_coins(transaction, genesis, view)
     change = transaction.outputs[1].amount if len(transaction.outputs) > 1 else 0
-    expected = payment_outputs(chunk, genesis, change, _check_tail(transaction, genesis, view))
-    _check_outputs(transaction, expected)
+    tail = _check_tail(transaction, genesis, view)
+    _check_outputs(transaction, payment_outputs(chunk, genesis, change, tail))
     fee = _check_fee(transaction, genesis, coins, change)
+    if chunk.mark.chunk == 0:
+        _check_rest(transaction, verified, view, tail)
     return PaymentReport(
         chunk=chunk.mark.chunk,
         chunks=chunk_count(verified.header),
@@ -154,11 +161,32 @@ def _check_mark(transaction: Transaction, verified: VerifiedList, trail: BatonTr
             f"the payment is for list {mark.list_hash.hex()}, the verified list is {verified.list_hash.hex()}"
         )
     chunk = next_chunk(verified, trail)
+    for paid in trail.chunks_of(verified.list_hash):
+        if paid.mark == mark:
+            raise InvalidPayment(
+                f"chunk {mark.chunk} of this list is paid already, by transaction "
+                f"{display_hash(paid.transaction.txid)}"
+            )
     if chunk is None:
         raise InvalidPayment("every chunk of this list is paid already")
     if mark != chunk.mark:
         raise InvalidPayment(f"the payment is for chunk {mark.chunk}, chunk {chunk.mark.chunk} comes next")
     return chunk
+
+
+def _check_rest(transaction: Transaction, verified: VerifiedList, view: NodeView, tail: bytes) -> None:
+    """Raise `InvalidPayment` when a list's first payment leaves too little for the others.
+
+    Later payments are not held back so: what has begun must be payable as soon as there is money.
+    """
+    rest = split_chunks(verified)[1:]
+    if not rest:
+        return
+    gone = {spent.previous for spent in transaction.inputs}
+    change = Coin(OutPoint(transaction.txid, 1), transaction.outputs[1].amount, None)
+    left = (coin for coin in view.coins if coin.outpoint not in gone)
+    purse = make_purse(change, left, verified.genesis, view.tip_height)
+    check_rest_funded(rest, verified.genesis, purse, tail)
 
 
 def _own_coins(transaction: Transaction, genesis: Genesis, view: NodeView) -> list[Coin]:
@@ -173,8 +201,8 @@ def _own_coin(index: int, outpoint: OutPoint, genesis: Genesis, view: NodeView) 
         raise InvalidPayment(f"{where} our node does not know")
     if script_address(prevout.script) != treasury_address(genesis.treasury):
         raise InvalidPayment(f"{where} is not the treasury's")
-    if prevout.spent:
-        raise InvalidPayment(f"{where} is spent already")
+    if prevout.spent_by is not None:
+        raise InvalidPayment(f"{where} is spent already, by transaction {display_hash(prevout.spent_by)}")
     coin = Coin(outpoint, prevout.amount, prevout.height)
     if outpoint != view.trail.baton and not is_spendable(coin, genesis, view.tip_height):
         raise InvalidPayment(f"{where} is not buried deep enough")

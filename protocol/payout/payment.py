@@ -169,15 +169,16 @@ def build_payment(
     outputs = payment_outputs(chunk, genesis, 0, tail)
     usable = _usable(others, genesis, baton.outpoint, tip_height, fee_rate)
     usable.sort(key=lambda coin: (-coin.amount, coin.outpoint.txid, coin.outpoint.index))
-    room = _inputs_that_fit(outputs, genesis) - 1
+    room = inputs_that_fit(outputs, genesis) - 1
     coins = [baton, *usable[: min(room, INPUTS_MAX - 1)]]
     fee = fee_of(_unsigned(coins, outputs), genesis, fee_rate)
     held = sum(coin.amount for coin in coins)
     change = held - chunk.total - fee
     if change < CHANGE_MIN:
         raise RequestError(
-            f"the treasury's {len(coins)} spendable outputs hold {format_amount(held)}; chunk "
-            f"{chunk.mark.chunk} takes {format_amount(chunk.total + fee + CHANGE_MIN)} with fee and change"
+            f"the treasury is short of {format_amount(CHANGE_MIN - change)}: its {len(coins)} spendable "
+            f"outputs hold {format_amount(held)}, chunk {chunk.mark.chunk} takes "
+            f"{format_amount(chunk.total + fee + CHANGE_MIN)} with fee and change"
         )
     return _unsigned(coins, payment_outputs(chunk, genesis, change, tail))
 
@@ -199,7 +200,7 @@ def build_gathering(
     usable = _usable(coins, genesis, baton, tip_height, fee_rate)
     usable.sort(key=lambda coin: (coin.amount, coin.outpoint.txid, coin.outpoint.index))
     outputs = gathering_outputs(genesis, 0, tail)
-    chosen = usable[: min(GATHERED_MAX, _inputs_that_fit(outputs, genesis))]
+    chosen = usable[: min(GATHERED_MAX, inputs_that_fit(outputs, genesis))]
     if len(chosen) < 2:
         raise RequestError(
             f"{len(chosen)} spendable outputs of the treasury beside the baton: nothing to gather"
@@ -223,7 +224,7 @@ def is_spendable(coin: Coin, genesis: Genesis, tip_height: int) -> bool:
 
 def signed_size(transaction: Transaction, genesis: Genesis) -> int:
     """Return the bytes that an unsigned transaction of the treasury has at most when it is signed."""
-    return len(transaction.raw) + len(transaction.inputs) * (_input_size(genesis) - _INPUT_SIZE_UNSIGNED)
+    return len(transaction.raw) + len(transaction.inputs) * (input_size(genesis) - _INPUT_SIZE_UNSIGNED)
 
 
 def fee_of(transaction: Transaction, genesis: Genesis, fee_rate: int) -> int:
@@ -236,7 +237,12 @@ def size_limit(rules: ChainRules) -> int:
     return min(PAYMENT_SIZE_MAX - 1, rules.transaction_size_max)
 
 
-def _input_size(genesis: Genesis) -> int:
+def base_size(outputs: tuple[TxOutput, ...]) -> int:
+    """Return the bytes of a transaction with these outputs and no inputs; up to 252 add only their own."""
+    return len(_unsigned((), outputs).raw)
+
+
+def input_size(genesis: Genesis) -> int:
     """Return the bytes of one signed input of the treasury, at most."""
     script = (
         1 + genesis.treasury.required * SIGNATURE_SIZE_MAX + len(push_data(redeem_script(genesis.treasury)))
@@ -244,11 +250,11 @@ def _input_size(genesis: Genesis) -> int:
     return _INPUT_SIZE_UNSIGNED - 1 + len(compact_size(script)) + script
 
 
-def _inputs_that_fit(outputs: tuple[TxOutput, ...], genesis: Genesis) -> int:
+def inputs_that_fit(outputs: tuple[TxOutput, ...], genesis: Genesis) -> int:
     """Return how many signed inputs fit beside the outputs; raises `RequestError` if not even one does."""
     # Up to 252 inputs are counted in one byte, more in three.
-    room = size_limit(genesis.chain) - len(_unsigned((), outputs).raw) - 2
-    count = room // _input_size(genesis)
+    room = size_limit(genesis.chain) - base_size(outputs) - 2
+    count = room // input_size(genesis)
     if count < 1:
         raise RequestError(f"{len(outputs)} outputs leave no room for an input")
     return count
@@ -258,7 +264,7 @@ def _usable(
     coins: Iterable[Coin], genesis: Genesis, baton: OutPoint, tip_height: int, fee_rate: int
 ) -> list[Coin]:
     """Return the coins beside the baton that may be spent and are worth more than spending them costs."""
-    cost = _input_size(genesis) * fee_rate // 1_000
+    cost = input_size(genesis) * fee_rate // 1_000
     return [
         coin
         for coin in coins

@@ -10,7 +10,7 @@ from protocol.chain.script import address_script
 from protocol.chain.transaction import OutPoint, Transaction, decode_transaction
 from protocol.payout.treasury import treasury_address
 from tests.support.treasury_ledger import TreasuryLedger, block_of
-from zenp2p.api.errors import MethodNotFound, NotFound
+from zenp2p.api.errors import BadData, MethodNotFound, NotFound
 
 
 @dataclass
@@ -20,6 +20,8 @@ class LedgerNode:
     ledger: TreasuryLedger
     pool: list[Transaction] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    deposits: list[dict[str, Any]] = field(default_factory=list)
+    page: int = 1_000
 
     def call(self, method: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> Any:
         self.asked.append(method)
@@ -56,9 +58,12 @@ class LedgerNode:
             "spent_by": display_hash(spender.txid) if spender else None,
         }
 
-    def chain_unspent(self, address: str) -> object:
+    def chain_unspent(self, address: str, after: str, limit: int) -> object:
         wanted = decode_address(address, self.ledger.genesis.chain.prefixes)
         assert wanted == treasury_address(self.ledger.genesis.treasury)
+        txid, _, index = after.partition(":")
+        cursor = (parse_display_hash(txid), int(index)) if after else (b"", -1)
+        coins = sorted(self.ledger.unspent(), key=lambda coin: (coin.outpoint.txid, coin.outpoint.index))
         return [
             {
                 "txid": display_hash(coin.outpoint.txid),
@@ -68,15 +73,29 @@ class LedgerNode:
                 "height": coin.height,
                 "coinbase": False,
             }
-            for coin in self.ledger.unspent()
-        ]
+            for coin in coins
+            if (coin.outpoint.txid, coin.outpoint.index) > cursor
+        ][: min(limit, self.page)]
 
     def chain_transaction(self, txid: str) -> object:
-        wanted = parse_display_hash(txid)
-        found = next(tx for tx in self.ledger.spenders.values() if tx.txid == wanted)
-        return {"txid": txid, "transaction": found.raw.hex(), "height": 1, "confirmations": 1}
+        found = self.ledger.mined.get(parse_display_hash(txid))
+        if found is None:
+            raise NotFound(f"transaction {txid} is not mined here")
+        transaction, height = found
+        depth = self.ledger.tip_height - height + 1
+        return {"txid": txid, "transaction": transaction.raw.hex(), "height": height, "confirmations": depth}
 
     def chain_broadcast(self, transaction: str) -> object:
         tx = decode_transaction(bytes.fromhex(transaction), self.ledger.genesis.chain.family)
+        if tx.txid in self.ledger.mined:
+            return {"txid": display_hash(tx.txid), "state": "mined", "height": self.ledger.mined[tx.txid][1]}
+        if tx in self.pool:
+            return {"txid": display_hash(tx.txid), "state": "waiting"}
+        spent = {item.previous for other in self.pool for item in other.inputs}
+        if any(item.previous in spent for item in tx.inputs):
+            raise BadData("spent by another transaction in the node's pool")
         self.pool.append(tx)
-        return {"txid": display_hash(tx.txid)}
+        return {"txid": display_hash(tx.txid), "state": "sent"}
+
+    def treasury_deposits(self) -> object:
+        return self.deposits

@@ -21,6 +21,7 @@ class TreasuryLedger:
     tip_height: int = 500
     outputs: dict[OutPoint, tuple[TxOutput, int]] = field(default_factory=dict)
     spenders: dict[OutPoint, Transaction] = field(default_factory=dict)
+    mined: dict[bytes, tuple[Transaction, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         first = OutPoint(self.genesis.baton.txid, self.genesis.baton.index)
@@ -42,8 +43,18 @@ class TreasuryLedger:
         for spent in transaction.inputs:
             assert spent.previous in self.outputs and spent.previous not in self.spenders
             self.spenders[spent.previous] = transaction
+        self.mined[transaction.txid] = transaction, self.tip_height
         for index, output in enumerate(transaction.outputs):
             self.outputs[OutPoint(transaction.txid, index)] = (output, self.tip_height)
+
+    def take_off(self) -> None:
+        """Take the last mined transaction off the chain, as a reorganisation does."""
+        transaction, height = self.mined.pop(next(reversed(self.mined)))
+        self.tip_height = height - 1
+        for spent in transaction.inputs:
+            del self.spenders[spent.previous]
+        for index in range(len(transaction.outputs)):
+            del self.outputs[OutPoint(transaction.txid, index)]
 
     def trail(self) -> BatonTrail:
         """Return where the baton lies now."""
@@ -67,16 +78,22 @@ class TreasuryLedger:
             if outpoint not in self.spenders and output.script == script
         ]
 
+    def prevout(self, outpoint: OutPoint) -> Prevout:
+        """Return a mined output, and what spent it."""
+        output, height = self.outputs[outpoint]
+        spender = self.spenders.get(outpoint)
+        return Prevout(output.amount, output.script, height, spender.txid if spender else None)
+
     def view(self, transaction: Transaction) -> NodeView:
         """Return what the paymaster's own node says about a transaction's surroundings."""
         known = {
-            spent.previous: Prevout(output.amount, output.script, height, spent.previous in self.spenders)
+            spent.previous: self.prevout(spent.previous)
             for spent in transaction.inputs
-            if (found := self.outputs.get(spent.previous))
-            for output, height in (found,)
+            if spent.previous in self.outputs
         }
         tail = tail_of(transaction)
-        return NodeView(self.tip_height, known, self.trail(), block_of(tail.height) if tail else None)
+        tail_block = block_of(tail.height) if tail else None
+        return NodeView(self.tip_height, known, self.trail(), tail_block, tuple(self.unspent()))
 
 
 def block_of(height: int) -> bytes:

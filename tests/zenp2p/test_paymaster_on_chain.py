@@ -4,107 +4,21 @@ Nothing here is a double but the node machine (the list comes from a `World`): b
 proof of work, the pool and the chain judge the signatures, the index answers the paymasters.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
-import msgspec
 import pytest
-import trio
 
-from protocol.chain.rules import ChainFamily
 from protocol.chain.transaction import Transaction, decode_transaction
-from protocol.codec import replace
-from protocol.errors import InvalidChainData, InvalidPayment, RequestError
-from protocol.genesis import Baton, ChainStart, Genesis
+from protocol.errors import InvalidPayment, RequestError
+from protocol.genesis import Genesis
 from protocol.payout.light import VerifiedList
 from protocol.payout.payment import next_chunk
-from protocol.payout.treasury import follow_baton, treasury_address
+from protocol.payout.treasury import follow_baton
 from protocol.units import COIN
-from tests.support.embedded_chain import EASY_BITS, START, Branch, far_future
-from tests.support.payout_world import PAYMASTERS, TREASURY, World, make_genesis, valid, verified_first
-from zenp2p.api.explorer_methods import ExplorerMethods
-from zenp2p.api.methods import Methods
-from zenp2p.api.payout_methods import PayoutMethods
-from zenp2p.chain.broadcast import Broadcast, BroadcastState
-from zenp2p.chain.embedded.chain import EmbeddedChain
-from zenp2p.chain.embedded.definition import define_chain, genesis_block
-from zenp2p.chain.embedded.mempool import Mempool
-from zenp2p.chain.follower import Follower
-from zenp2p.chain.index import ChainIndex
+from tests.support.payout_world import PAYMASTERS, World, valid, verified_first
+from tests.support.treasury_chain import RealNode, chain_genesis
+from zenp2p.api.errors import BadData
 from zenp2p.paymaster import Paymaster, combine_files
-from zenp2p.store import MemoryStore
-
-
-def chain_genesis() -> Genesis:
-    """Return a network whose chain begins with 100 coins of the treasury, the baton."""
-    genesis = make_genesis()
-    start = ChainStart(
-        time=START,
-        bits=EASY_BITS,
-        minimum_spacing=1,
-        treasury_share=100,
-        allocations=((treasury_address(TREASURY), 100 * COIN),),
-    )
-    rules = replace(genesis.chain, coinbase_maturity=3)
-    baton = Baton(txid=genesis_block(rules, start).transactions[0].txid, index=0)
-    return replace(genesis, chain=rules, start=start, baton=baton)
-
-
-@dataclass
-class RealNode:
-    """The embedded chain of one node with its pool and index, asked through its RPC methods."""
-
-    genesis: Genesis
-    chain: EmbeddedChain = field(init=False)
-    pool: Mempool = field(init=False)
-    index: ChainIndex = field(init=False)
-    branch: Branch = field(init=False)
-    methods: Methods = field(default_factory=Methods)
-
-    def __post_init__(self) -> None:
-        definition = define_chain(self.genesis)
-        self.chain = EmbeddedChain(definition, MemoryStore())
-        self.pool = Mempool(self.chain)
-        self.index = ChainIndex(MemoryStore(), definition.rules)
-        self.branch = Branch(definition)
-        self._follow()
-        service = SimpleNamespace(index=self.index, broadcast=self._broadcast)
-        context: Any = SimpleNamespace(node=SimpleNamespace(genesis=self.genesis), chain=service)
-        PayoutMethods(context).register(self.methods)
-        ExplorerMethods(context).register(self.methods)
-
-    def call(self, method: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> Any:
-        """Answer as the daemon would: typed parameters in, JSON out."""
-        found = self.methods.get(method)
-        assert found is not None
-        typed = msgspec.convert(params or {}, found.params)
-        return msgspec.json.decode(msgspec.json.encode(trio.run(found.handler, typed)))
-
-    def grow(self, count: int) -> None:
-        """Mine so many blocks, what waits in the pool into the first."""
-        entries = list(self.pool)
-        fees = sum(entry.fee for entry in entries)
-        self.branch.grow(count, [entry.tx for entry in entries], fees=fees)
-        self.take(self.branch)
-
-    def take(self, branch: Branch) -> None:
-        """Follow a branch, if it has more work than ours."""
-        for block in branch.blocks[1:]:
-            self.pool.apply(self.chain.add_block(block.raw, far_future()))
-        self._follow()
-
-    def _follow(self) -> None:
-        for _ in Follower(self.chain, self.index).follow(1_000):
-            pass
-
-    async def _broadcast(self, raw: bytes) -> Broadcast:
-        txid = decode_transaction(raw, ChainFamily.BITCOIN).txid
-        if self.index.transaction_by_id(txid) is not None:
-            return Broadcast(txid, BroadcastState.MINED)
-        entry = self.pool.accept(raw)
-        return Broadcast(txid, BroadcastState.SENT if entry is not None else BroadcastState.WAITING)
 
 
 def verified_list(genesis: Genesis, addresses: int = 4) -> VerifiedList:
@@ -139,8 +53,8 @@ def test_the_chain_takes_the_payment_and_the_stakes_have_it() -> None:
     node = RealNode(GENESIS)
     node.grow(10)
     paymaster = Paymaster(GENESIS, node)
-    txid = paymaster.broadcast(signed_file(paymaster, LIST), LIST)
-    assert [entry.txid[::-1].hex() for entry in node.pool] == [txid]
+    sent = paymaster.broadcast(signed_file(paymaster, LIST), LIST)
+    assert [entry.txid[::-1].hex() for entry in node.pool] == [sent.txid]
     node.grow(1)
     assert len(node.pool) == 0
     height = node.index.tip()[0]
@@ -172,7 +86,7 @@ def test_a_dearer_version_conflicts_in_the_pool() -> None:
     paymaster = Paymaster(GENESIS, node)
     cheap, dear = signed_file(paymaster, LIST), signed_file(paymaster, LIST, 9_000)
     paymaster.broadcast(cheap, LIST)
-    with pytest.raises(InvalidChainData):
+    with pytest.raises(BadData, match="spent already by"):
         paymaster.broadcast(dear, LIST)
     node.grow(1)
     with pytest.raises(InvalidPayment, match="paid already"):

@@ -1,15 +1,13 @@
 """RPC methods about payout lists and their payment.
 
-Answers for: certified lists as they stand in this node's store, where the baton lies, and
-sending what paymasters signed. Nothing here holds or sees a treasury key. What the chain holds is
-`explorer_methods`. Amounts are integers of zatoshi, chain hashes are in display order.
-Spec: `spec/rpc.md`.
+Answers for: certified lists as they stand in this node's store, and sending what
+paymasters signed. Nothing here holds or sees a treasury key. What the chain holds is
+`explorer_methods`, what it says of the treasury `treasury_methods`. Amounts are integers of
+zatoshi, chain hashes are in display order. Spec: `spec/rpc.md`.
 """
 
-from protocol.chain.transaction import OutPoint, Transaction, decode_transaction
 from protocol.payout.list_file import ListFile, decode_list_file
 from protocol.payout.list_header import list_hash
-from protocol.payout.treasury import BatonTrail, follow_baton
 from zenp2p.api.context import Context, display
 from zenp2p.api.errors import InvalidParams, NotFound
 from zenp2p.api.methods import Methods, NoParams, Params
@@ -42,7 +40,6 @@ class PayoutMethods:
         methods.add("payout.show", PeriodParams, self.show, "One payout list with its entries.")
         methods.add("payout.export", PeriodParams, self.export, "One list file, in hex.")
         methods.add("chain.broadcast", RawTransactionParams, self.broadcast, "Relay a signed transaction.")
-        methods.add("treasury.baton", NoParams, self.baton, "Where the baton lies, and what was paid.")
 
     async def lists(self, params: NoParams) -> object:
         """A line for each list, oldest first."""
@@ -88,31 +85,6 @@ class PayoutMethods:
         if sent.state is BroadcastState.MINED and mined is not None:
             result["height"] = mined.height
         return result
-
-    async def baton(self, params: NoParams) -> object:
-        """The chain's own record of what was paid."""
-        trail = self._trail()
-        return {
-            "txid": display(trail.baton.txid),
-            "index": trail.baton.index,
-            "paid": [
-                {
-                    "list_hash": chunk.mark.list_hash.hex(),
-                    "chunk": chunk.mark.chunk,
-                    "txid": display(chunk.transaction.txid),
-                    "transaction": chunk.transaction.raw.hex(),
-                }
-                for chunk in trail.paid
-            ],
-        }
-
-    def _trail(self) -> BatonTrail:
-        return follow_baton(self._node.genesis, self._spender)
-
-    def _spender(self, outpoint: OutPoint) -> Transaction | None:
-        spending = self._index.spender(outpoint)
-        found = self._index.transaction_by_id(spending.txid) if spending else None
-        return decode_transaction(found.raw, self._index.family) if found else None
 
     def _file(self, period: int) -> ListFile:
         data = self._node.lister.file(period)

@@ -12,7 +12,7 @@ from protocol.codec import replace
 from protocol.genesis import encode_genesis
 from protocol.payout.list_header import list_hash
 from protocol.payout.payment_file import PaymentFile, decode_payment_file, encode_payment_file
-from protocol.units import COIN
+from protocol.units import COIN, format_amount
 from tests.support.ledger_node import LedgerNode
 from tests.support.payout_world import PAYMASTERS, devnet_world
 from tests.support.treasury_ledger import TreasuryLedger
@@ -92,7 +92,8 @@ def test_the_whole_way(desk: Desk) -> None:
     assert [tx.txid[::-1].hex() for tx in desk.node.pool] == [sent["txid"]]
     desk.node.mine()
     desk.refused(64, "wholly paid already", "build", desk.path("list"), "--out", desk.path("again"))
-    desk.refused(65, "is paid already", "broadcast", desk.path("full"), "--list", desk.path("list"))
+    again = desk.json("broadcast", desk.path("full"), "--list", desk.path("list"))
+    assert again == {"txid": sent["txid"], "state": "mined", "height": desk.node.ledger.tip_height}
 
 
 def test_lines_for_people(desk: Desk) -> None:
@@ -206,3 +207,63 @@ def test_no_command_takes_a_key_on_the_command_line() -> None:
             assert "secret" not in (parameter.name or "") and "seed" not in (parameter.name or "")
             if parameter.name == "key":
                 assert parameter.type.name == "path"
+
+
+def test_status_for_programs(desk: Desk) -> None:
+    before = desk.json("status", desk.path("list"))
+    assert before["balance"] == {
+        "total": 1_003 * COIN,
+        "spendable": 1_003 * COIN,
+        "waiting": 0,
+        "outputs": 3,
+    }
+    paying = before["list"]
+    assert isinstance(paying, dict)
+    assert (paying["to_pay"], paying["paid"], paying["shortfall"]) == (1_050_000_000, 0, 0)
+    assert paying["needed"] == paying["to_pay"] + paying["fees"] + paying["reserve"] + 10_000
+    assert [chunk["state"] for chunk in paying["chunks"]] == ["next"] and paying["payable"]
+    dearer = desk.json("status", desk.path("list"), "--fee-rate", "2000")["list"]
+    assert isinstance(dearer, dict) and 2 * paying["fees"] - 1 <= dearer["fees"] <= 2 * paying["fees"]
+    assert desk.json("status") == {**before, "list": None}
+
+
+def test_status_for_people(desk: Desk) -> None:
+    desk.node.deposits.append(
+        {
+            "txid": "ab" * 32,
+            "index": 1,
+            "amount": 2 * COIN,
+            "height": 500,
+            "confirmations": 1,
+            "buried": False,
+            "spent_by": None,
+        }
+    )
+    code, out, err = desk.run("status", desk.path("list"))
+    assert (code, err) == (0, "")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert "spendable 1003.00000000" in lines and "shortfall 0.00000000" in lines and "payable yes" in lines
+    assert f"deposit 2.00000000 height 500 not buried yet {'ab' * 32}:1" in lines
+    assert "chunk 0 4 entries 10.50000000 next" in lines
+
+
+def test_an_under_funded_list_waits(desk: Desk) -> None:
+    desk.node = LedgerNode(TreasuryLedger(WORLD.genesis, baton_amount=COIN))
+    paying = desk.json("status", desk.path("list"))["list"]
+    assert isinstance(paying, dict) and not paying["payable"]
+    sentence = f"short of {format_amount(paying['shortfall'])}: the list's one payment takes"
+    desk.refused(64, sentence, "build", desk.path("list"), "--out", desk.path("payment"))
+    assert not (desk.folder / "payment").exists()
+
+
+def test_broadcast_again_is_no_error(desk: Desk) -> None:
+    desk.build()
+    for number in (1, 2):
+        desk.sign(number)
+    desk.json("combine", desk.path("signed-1"), desk.path("signed-2"), "--out", desk.path("full"))
+    words = ("broadcast", desk.path("full"), "--list", desk.path("list"))
+    states = [desk.json(*words)["state"], desk.json(*words)["state"]]
+    desk.node.mine()
+    last = desk.json(*words)
+    assert [*states, last["state"]] == ["sent", "waiting", "mined"] and last["height"] == 501
+    desk.refused(65, "is for list", "broadcast", desk.path("full"))

@@ -178,7 +178,8 @@ def test_a_second_payment_of_a_list_is_refused() -> None:
     ledger = ledger_with()
     ledger.mine(payment_of(ledger))
     again = replace(PAYMENT, inputs=(TxInput(ledger.trail().baton),))
-    refused(again, "every chunk of this list is paid already", ledger)
+    first = ledger.trail().paid[0].transaction.txid[::-1].hex()
+    refused(again, f"chunk 0 of this list is paid already, by transaction {first}", ledger)
 
 
 def test_a_payment_past_the_baton_is_refused() -> None:
@@ -215,7 +216,7 @@ def test_a_spent_baton_is_refused() -> None:
     """The node's view may be older than its trail by a block: then the prevout says so."""
     view = LEDGER.view(PAYMENT)
     baton = LEDGER.trail().baton
-    stale = {**view.prevouts, baton: replace(view.prevouts[baton], spent=True)}
+    stale = {**view.prevouts, baton: replace(view.prevouts[baton], spent_by=hash_of(b"other"))}
     with pytest.raises(InvalidPayment, match="which is spent already"):
         inspect_payment(PAYMENT, VERIFIED, replace(view, prevouts=stale))
 

@@ -11,6 +11,7 @@ from zenp2p.api.explorer_methods import ExplorerMethods
 from zenp2p.api.methods import Methods
 from zenp2p.api.node_methods import NodeMethods
 from zenp2p.api.payout_methods import PayoutMethods
+from zenp2p.api.treasury_methods import TreasuryMethods
 from zenp2p.config import SETTINGS
 from zenp2p.exit_codes import ExitCode, exit_code
 
@@ -42,6 +43,7 @@ def test_methods() -> None:
     parts = cast(Any, SimpleNamespace(node=None, chain=SimpleNamespace(index=None), network=None))
     NodeMethods(parts).register(methods)
     PayoutMethods(parts).register(methods)
+    TreasuryMethods(parts).register(methods)
     ExplorerMethods(parts).register(methods)
     stated = {name: params for name, params, _ in _rows("rpc.md", "## Methods")}
     assert stated == {method.name: ", ".join(method.params.__struct_fields__) for method in methods}

@@ -1,0 +1,106 @@
+"""RPC methods about the treasury on the chain: the baton's way, and what others paid in.
+
+Answers for: both are read from this node's own index and rest on nobody's word. Balance and
+unspent outputs are those of any address (`explorer_methods`); what a list still takes is the paymasters'
+tool's. Amounts are integers of zatoshi, chain hashes are in display order. Spec: `spec/rpc.md`.
+"""
+
+import trio
+
+from protocol.chain.script import script_address
+from protocol.chain.transaction import OutPoint, Transaction, decode_transaction, is_coinbase
+from protocol.payout.payment import Coin, is_spendable
+from protocol.payout.treasury import BatonTrail, follow_baton, treasury_address
+from zenp2p.api.context import Context, display
+from zenp2p.api.methods import Methods, NoParams
+from zenp2p.chain.index_records import Change
+
+DEPOSITS_MAX = 20
+"""Deposits in one answer, the newest."""
+CHANGES_AT_ONCE = 500
+"""Of the treasury's changes looked through before other tasks get their turn."""
+CHANGES_MAX = 5_000
+"""Of the treasury's changes looked through: its income changes it in every block, so more than a week's."""
+
+
+class TreasuryMethods:
+    """The handlers, over one daemon's parts."""
+
+    def __init__(self, context: Context) -> None:
+        self._node = context.node
+        self._index = context.chain.index
+
+    def register(self, methods: Methods) -> None:
+        """Add them to the register."""
+        methods.add("treasury.baton", NoParams, self.baton, "Where the baton lies, and what was paid.")
+        methods.add("treasury.deposits", NoParams, self.deposits, "What others paid the treasury lately.")
+
+    async def baton(self, params: NoParams) -> object:
+        """The chain's own record of what was paid."""
+        trail = self._trail()
+        return {
+            "txid": display(trail.baton.txid),
+            "index": trail.baton.index,
+            "paid": [
+                {
+                    "list_hash": chunk.mark.list_hash.hex(),
+                    "chunk": chunk.mark.chunk,
+                    "txid": display(chunk.transaction.txid),
+                    "transaction": chunk.transaction.raw.hex(),
+                }
+                for chunk in trail.paid
+            ],
+        }
+
+    async def deposits(self, params: NoParams) -> object:
+        """Outputs to the treasury of transactions that neither spend of it nor create coins, newest first."""
+        address = treasury_address(self._node.genesis.treasury)
+        account = self._index.account(address)
+        end = account.changes if account is not None else 0
+        last = max(end - CHANGES_MAX, 0)
+        found: list[object] = []
+        while end > last and len(found) < DEPOSITS_MAX:
+            first = max(end - CHANGES_AT_ONCE, last)
+            for change in reversed(self._index.history(address, first, end - first)):
+                found += self._paid_in(change, address)
+            end = first
+            await trio.lowlevel.checkpoint()
+        return found[:DEPOSITS_MAX]
+
+    def _paid_in(self, change: Change, address: bytes) -> list[object]:
+        """Return the deposits of one transaction that touched the treasury."""
+        transaction = decode_transaction(self._index.transaction(change.ordinal), self._index.family)
+        if is_coinbase(transaction) or any(
+            self._is_own(item.previous, address) for item in transaction.inputs
+        ):
+            return []
+        return [
+            self._deposit(OutPoint(transaction.txid, index), output.amount, change.height)
+            for index, output in enumerate(transaction.outputs)
+            if script_address(output.script) == address
+        ]
+
+    def _deposit(self, outpoint: OutPoint, amount: int, height: int) -> object:
+        spending = self._index.spender(outpoint)
+        tip = self._index.tip()[0]
+        return {
+            "txid": display(outpoint.txid),
+            "index": outpoint.index,
+            "amount": amount,
+            "height": height,
+            "confirmations": tip - height + 1,
+            "buried": is_spendable(Coin(outpoint, amount, height), self._node.genesis, tip),
+            "spent_by": display(spending.txid) if spending else None,
+        }
+
+    def _is_own(self, outpoint: OutPoint, address: bytes) -> bool:
+        output = self._index.output(outpoint)
+        return output is not None and output.address == address
+
+    def _trail(self) -> BatonTrail:
+        return follow_baton(self._node.genesis, self._spender)
+
+    def _spender(self, outpoint: OutPoint) -> Transaction | None:
+        spending = self._index.spender(outpoint)
+        found = self._index.transaction_by_id(spending.txid) if spending else None
+        return decode_transaction(found.raw, self._index.family) if found else None
