@@ -63,6 +63,15 @@ class ChainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         int, Meta(ge=0, description="block times without a block before we begin; 0: at once")
     ] = 0
     miner_address: Annotated[str, Meta(description="address (text) that mined blocks pay")] = ""
+    node: Annotated[
+        str,
+        Meta(description="JSON-RPC of the node of an external chain: <loopback ip>:<port>"),
+    ] = ""
+    node_cookie: Annotated[PathText, Meta(description="the chain node's cookie file")] = ""
+    node_user: Annotated[str, Meta(description="the chain node's rpcuser, where there is no cookie")] = ""
+    node_password_file: Annotated[
+        PathText, Meta(description="file (mode 0600) with the chain node's rpcpassword")
+    ] = ""
 
 
 class RpcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

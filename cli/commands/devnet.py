@@ -23,6 +23,7 @@ from protocol.units import format_amount
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from zenp2p.devnet.ground import Ground
     from zenp2p.devnet.launcher import Launcher
 
 LOOK_SECONDS = 1.0
@@ -48,8 +49,20 @@ START_DELAY_SECONDS = 10
     show_default=True,
     help="Seconds until the chain begins: time for all nodes to start.",
 )
+@click.option(
+    "--chain",
+    type=click.Choice(["embedded", "litecoind"]),
+    default="embedded",
+    show_default=True,
+    help="The chain that the network runs on: its own, or that of a real node beside it.",
+)
 def devnet(
-    until_paid: bool, report: Path | None, folder: Path | None, seconds_max: int, start_delay: int
+    until_paid: bool,
+    report: Path | None,
+    folder: Path | None,
+    seconds_max: int,
+    start_delay: int,
+    chain: str,
 ) -> None:
     """Run a whole network on this machine: honest and cheating nodes, until the first list is paid."""
     from zenp2p.devnet.foundry import found_network, standard_posts
@@ -61,9 +74,12 @@ def devnet(
     if report is not None and not report.absolute().parent.is_dir():
         raise RequestError(f"{report}: its folder is not there")
     _on_signals(_interrupt)
-    launcher = Launcher(found_network(folder, standard_posts(), start_delay))
     written: dict[str, Any] | None = None
+    ground = _ground(chain, folder, start_delay)
+    launcher: Launcher | None = None
     try:
+        posts = standard_posts(announced=ground.announces)
+        launcher = Launcher(found_network(folder, posts, ground), ground)
         launcher.start()
         _watch(launcher, seconds_max)
         written = launcher.report()
@@ -78,7 +94,19 @@ def devnet(
             raise click.exceptions.Exit(INTERRUPTED) from None  # nothing was paid: that is no success
     finally:
         _on_signals(_ignore)
-        launcher.stop()
+        if launcher is not None:
+            launcher.stop()
+        ground.stop()
+
+
+def _ground(chain: str, folder: Path, start_delay: int) -> "Ground":
+    """Return the chain to stand on; a real node is started in the network's folder."""
+    from zenp2p.devnet.ground import EmbeddedGround
+    from zenp2p.devnet.litecoin_ground import LitecoinGround
+
+    return (
+        EmbeddedGround(start_delay) if chain == "embedded" else LitecoinGround(folder / "chain", start_delay)
+    )
 
 
 def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:

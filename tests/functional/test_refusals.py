@@ -12,6 +12,7 @@ import pytest
 from tests.support.devnet import refusal, run
 from zenp2p.data_directory import DataDirectory
 from zenp2p.devnet.foundry import found_network, standard_posts
+from zenp2p.devnet.ground import EmbeddedGround
 
 pytestmark = pytest.mark.functional
 
@@ -21,7 +22,7 @@ REFUSED, BAD_DATA, NO_INPUT, UNAVAILABLE, CANNOT_CREATE, PERMISSION, CONFIG = 64
 @pytest.fixture
 def directory(tmp_path: Path) -> DataDirectory:
     """A data directory that a daemon would start on."""
-    return found_network(tmp_path / "network", standard_posts()[:1], start_delay=3_600).nodes[0].directory
+    return found_network(tmp_path / "network", standard_posts()[:1], EmbeddedGround(3_600)).nodes[0].directory
 
 
 def refused(directory: DataDirectory, code: int, *words: object) -> str:

@@ -17,7 +17,8 @@ from protocol.crypto import envelope_body
 from protocol.tracking.registration import Registration
 from tests.support.devnet import refusal, run
 from tests.support.live_network import LiveNetwork, check_safety, live_network
-from zenp2p.devnet.foundry import STANDBY_BLOCK_TIMES, standard_posts
+from zenp2p.devnet.foundry import standard_posts
+from zenp2p.devnet.ground import STANDBY_BLOCK_TIMES
 
 pytestmark = pytest.mark.functional
 

@@ -17,6 +17,7 @@ from typing import Any
 from zenp2p.api.client import AccessDenied, DaemonUnreachable, RpcClient
 from zenp2p.api.errors import NotReady
 from zenp2p.devnet.foundry import FoundedNode, Post, found_network
+from zenp2p.devnet.ground import EmbeddedGround
 from zenp2p.devnet.processes import DaemonDied, Processes, Usage
 from zenp2p.vote_file import VoteFile
 
@@ -39,7 +40,7 @@ class LiveNetwork:
     def __init__(
         self, folder: Path, posts: Sequence[Post], *, start_delay: int = 0, first_challenge: int = 8
     ) -> None:
-        self.founded = found_network(folder / "network", posts, start_delay, first_challenge)
+        self.founded = found_network(folder / "network", posts, EmbeddedGround(start_delay, first_challenge))
         self.nodes: dict[str, FoundedNode] = {node.post.name: node for node in self.founded.nodes}
         self.names = tuple(self.nodes)
         self.up: set[str] = set()

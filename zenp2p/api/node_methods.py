@@ -5,6 +5,7 @@ integers of zatoshi, chain hashes are in display order. Spec: `spec/rpc.md`.
 """
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from protocol.group.age import is_voting_age
 from protocol.node.messages import PLAIN, SIGNED
@@ -88,6 +89,7 @@ class NodeMethods:
             "peers": len(self._context.network.peers()),
             "height": height,
             "tip": display(tip),
+            "chain": asdict(self._context.chain.condition()),
             "data_height": node.group.state.height,
             "data_head": node.group.state.head.hex(),
             "next_period": node.lister.period,

@@ -3,7 +3,7 @@
 Answers for: one port for the embedded chain and for an external node, so that daemon,
 node machine and RPC never know which one they run on. What a chain must offer to be
 followed is `source`'s, how each kind keeps the port is `embedded.service`'s and
-`rpc.service`'s. Spec: `spec/daemon.md`.
+`rpc.service`'s. Spec: `spec/daemon.md`, `spec/external_chain.md`.
 """
 
 from collections.abc import Awaitable, Callable

@@ -7,19 +7,15 @@ Spec: `spec/devnet.md`.
 """
 
 import socket
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from protocol.chain import rules as chain_rules
 from protocol.chain.address import encode_address, pay_to_script_hash
 from protocol.chain.script import multisig_script
 from protocol.codec import replace
 from protocol.crypto import Signer, secp256k1_public_key
 from protocol.genesis import (
-    Baton,
-    ChainStart,
     Genesis,
     GenesisMember,
     Treasury,
@@ -29,29 +25,20 @@ from protocol.genesis import (
 )
 from protocol.parameters import DEVNET
 from protocol.tracking.registration import build_registration
-from protocol.units import COIN
-from zenp2p.chain.embedded.definition import genesis_block
 from zenp2p.chain.embedded.wallet import WalletKey
 from zenp2p.data_directory import DataDirectory
+from zenp2p.devnet.ground import Arrival, Ground, Stake
 from zenp2p.durable_file import write_durably
 from zenp2p.identity import new_secret, write_secret
 from zenp2p.vote_file import VoteFile
 
-FIRST_CHALLENGE_HEIGHT = 24
 CARRIED = 7
 """Zatoshi carried into the first list: 24 rewards divide evenly by 12 responses, and a rest must be seen."""
-MINING_BITS = 0x1F0F_FFFF
-"""About 4,096 hashes a block."""
-TREASURY_FUNDS = 100 * COIN
-TREASURY_SHARE = 100
-"""Thousandths of each subsidy: the nodes' 35, and what fees take."""
 TREASURY_KEYS = 5
 TREASURY_REQUIRED = 2
 PAYMASTERS = 3
 """How many of the treasury's keys the launcher's paymasters hold."""
 MEMBER_AGE = 4
-STANDBY_BLOCK_TIMES = 5
-"""Silent block times after which the second miner takes over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +50,8 @@ class Post:
     ip: str
     founding: bool
     stake: int
+    announced: bool = False
+    """Whether it announces itself on the chain and knows nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,37 +85,37 @@ class _Keys:
     port: int
 
 
-def standard_posts() -> tuple[Post, ...]:
-    """Return the eight nodes of the standard devnet."""
+def standard_posts(*, announced: bool = False) -> tuple[Post, ...]:
+    """Return the eight nodes of the standard devnet; of the newcomers some may be announced on the chain.
+
+    The understaked one is not: an announcement counts only for a stake that suffices.
+    """
     stake = DEVNET.stake
     honest = [Post(f"honest-{n}", "honest", f"127.0.0.{10 + n}", True, stake) for n in range(1, 5)]
     return (
         *honest,
-        Post("dead", "dead", "127.0.0.15", False, stake),
-        Post("lazy", "lazy", "127.0.0.16", False, stake),
+        Post("dead", "dead", "127.0.0.15", False, stake, announced),
+        Post("lazy", "lazy", "127.0.0.16", False, stake, announced),
         Post("understaked", "understaked", "127.0.0.17", False, stake - 1),
-        Post("duplicate", "duplicate", honest[2].ip, False, stake),
+        Post("duplicate", "duplicate", honest[2].ip, False, stake, announced),
     )
 
 
-def found_network(
-    folder: Path, posts: Sequence[Post], start_delay: int, first_challenge: int = FIRST_CHALLENGE_HEIGHT
-) -> FoundedNetwork:
-    """Make a network below a new `folder`.
-
-    Its chain begins `start_delay` seconds from now, its first challenge at height `first_challenge`.
-    """
+def found_network(folder: Path, posts: Sequence[Post], ground: Ground) -> FoundedNetwork:
+    """Make a network on a chain, below a new `folder`."""
     folder.mkdir(parents=True, mode=0o700)
     ports = free_ports([post.ip for post in posts])
     keys = [_Keys(new_secret(), WalletKey(new_secret()), WalletKey(new_secret()), port) for port in ports]
     treasury_secrets = [new_secret() for _ in range(TREASURY_KEYS)]
-    genesis = _genesis(posts, keys, treasury_secrets, int(time.time()) + start_delay, first_challenge)
+    genesis = _genesis(posts, keys, treasury_secrets, ground)
     genesis_file = folder / "genesis"
     write_durably(genesis_file, encode_genesis(genesis), overwrite=False)
     paymasters = _write_paymasters(folder / "paymasters", treasury_secrets)
     nodes = tuple(
-        _write_node(folder, genesis, post, own, posts, keys) for post, own in zip(posts, keys, strict=True)
+        _write_node(folder, genesis, post, own, posts, keys, ground)
+        for post, own in zip(posts, keys, strict=True)
     )
+    ground.announce([_arrival(post, own) for post, own in zip(posts, keys, strict=True) if post.announced])
     return FoundedNetwork(folder, genesis, network_id(genesis), genesis_file, nodes, paymasters)
 
 
@@ -146,20 +135,12 @@ def _genesis(
     posts: Sequence[Post],
     keys: Sequence[_Keys],
     treasury_secrets: Sequence[bytes],
-    start_time: int,
-    first_challenge: int,
+    ground: Ground,
 ) -> Genesis:
-    rules = chain_rules.DEVNET
     public_keys = tuple(secp256k1_public_key(secret) for secret in treasury_secrets)
     treasury = pay_to_script_hash(multisig_script(TREASURY_REQUIRED, public_keys))
-    stakes = [(own.stake.address, post.stake) for post, own in zip(posts, keys, strict=True)]
-    start = ChainStart(
-        time=start_time,
-        bits=MINING_BITS,
-        minimum_spacing=DEVNET.block_seconds,
-        treasury_share=TREASURY_SHARE,
-        allocations=((treasury, TREASURY_FUNDS), *stakes),
-    )
+    stakes = [Stake(own.stake, post.stake) for post, own in zip(posts, keys, strict=True)]
+    laid = ground.lay(treasury, stakes)
     founders = [own for post, own in zip(posts, keys, strict=True) if post.founding]
     members = (
         GenesisMember(operator_key=Signer(own.operator_seed).operator_key, age=MEMBER_AGE, registration=b"")
@@ -168,11 +149,11 @@ def _genesis(
     genesis = Genesis(
         name="devnet",
         parameters=DEVNET,
-        chain=rules,
-        start=start,
+        chain=ground.rules,
+        start=laid.start,
         treasury=Treasury(required=TREASURY_REQUIRED, public_keys=public_keys),
-        baton=Baton(txid=genesis_block(rules, start).transactions[0].txid, index=0),
-        first_challenge_height=first_challenge,
+        baton=laid.baton,
+        first_challenge_height=laid.first_challenge,
         carried=CARRIED,
         members=tuple(sorted(members, key=lambda member: member.operator_key)),
     )
@@ -221,8 +202,9 @@ def _write_node(
     own: _Keys,
     posts: Sequence[Post],
     keys: Sequence[_Keys],
+    ground: Ground,
 ) -> FoundedNode:
-    """Write one node's data directory."""
+    """Write one node's data directory; who is announced on the chain knows no peer."""
     directory = DataDirectory(folder / post.name)
     directory.create()
     write_secret(directory.operator_seed, own.operator_seed)
@@ -234,18 +216,23 @@ def _write_node(
     peers = [
         f"{Signer(other.operator_seed).operator_key.hex()}@{place.ip}:{other.port}"
         for place, other in zip(posts, keys, strict=True)
-        if place.founding and other is not own
+        if place.founding and other is not own and not post.announced
     ]
     stake_address = encode_address(own.stake.address, genesis.chain.prefixes)
     node_address = encode_address(own.node.address, genesis.chain.prefixes)
-    config = _config(post, own.port, peers, node_address, posts.index(post))
+    config = _config(post, own.port, peers, ground.settings(posts.index(post), node_address))
     write_durably(directory.config, config.encode(), overwrite=False)
     operator_key = Signer(own.operator_seed).operator_key
     return FoundedNode(post, directory, operator_key, stake_address, own.port)
 
 
-def _config(post: Post, port: int, peers: Sequence[str], miner_address: str, number: int) -> str:
-    """Return the TOML of one node: the first two mine, the second only when the first is silent."""
+def _arrival(post: Post, own: _Keys) -> Arrival:
+    operator_key = Signer(own.operator_seed).operator_key
+    return Arrival(own.stake, operator_key, socket.inet_aton(post.ip), own.port)
+
+
+def _config(post: Post, port: int, peers: Sequence[str], chain: Sequence[str]) -> str:
+    """Return the TOML of one node."""
     lines = [
         'data_dir = "."',
         "[network]",
@@ -257,8 +244,6 @@ def _config(post: Post, port: int, peers: Sequence[str], miner_address: str, num
         "[log]",
         'file = "zenp2pd.log"',
         "[chain]",
-        f"mine = {'true' if number < 2 else 'false'}",
-        f"mine_after_silence = {STANDBY_BLOCK_TIMES if number else 0}",
-        f'miner_address = "{miner_address}"',
+        *chain,
     ]
     return "\n".join(lines) + "\n"

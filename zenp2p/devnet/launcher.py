@@ -19,6 +19,7 @@ from protocol.payout.list_file import ListFile, decode_list_file
 from zenp2p.api.client import AccessDenied, DaemonUnreachable, RpcClient
 from zenp2p.api.errors import NotFound, NotReady, RpcError
 from zenp2p.devnet.foundry import FoundedNetwork, FoundedNode
+from zenp2p.devnet.ground import Ground
 from zenp2p.devnet.paymasters import paid_by, pay_next
 from zenp2p.devnet.processes import Processes, script
 from zenp2p.durable_file import write_durably
@@ -59,8 +60,9 @@ class Progress:
 class Launcher:
     """One local network, running."""
 
-    def __init__(self, network: FoundedNetwork) -> None:
+    def __init__(self, network: FoundedNetwork, ground: Ground) -> None:
         self.network = network
+        self._ground = ground
         self.progress = Progress()
         self.period = first_period(network.genesis)
         self.list_file = network.folder / f"list-{self.period}"
@@ -70,9 +72,10 @@ class Launcher:
         self._chunks = 1
 
     def start(self) -> None:
-        """Start every daemon."""
+        """Start every daemon, and have blocks made."""
         for node in self.network.nodes:
             self._processes.start(node)
+        self._ground.begin()
 
     def stop(self) -> None:
         """Stop every daemon."""
@@ -103,6 +106,7 @@ class Launcher:
     def look(self) -> None:
         """Ask every node how it is; raises `DaemonDied` when one ended by itself."""
         self._processes.check()
+        self._ground.check()
         self.progress.lines = tuple(self._line(node) for node in self.network.nodes)
         self._look_at_challenges()
 
@@ -130,6 +134,7 @@ class Launcher:
         client = RpcClient(self._watched.directory.path)
         return {
             "network_id": self.network.network_id.hex(),
+            "chain": self._chain(client),
             "nodes": [self._describe(node) for node in self.network.nodes],
             "challenges": self._challenges(client),
             "payout": self._payout(client, file),
@@ -143,6 +148,11 @@ class Launcher:
             "peak_rss_mb_per_node": {name: used.peak_rss_mb for name, used in usage.items()},
             "cpu_seconds_per_node": {name: used.cpu_seconds for name, used in usage.items()},
         }
+
+    def _chain(self, client: RpcClient) -> dict[str, str]:
+        """Return what the watched node says of its chain."""
+        said = client.call("node.status")["chain"]
+        return {"kind": self._ground.kind, "version": said["version"], "dialect": said["dialect"]}
 
     def _line(self, node: FoundedNode) -> NodeLine:
         post = node.post

@@ -1,0 +1,223 @@
+"""An external node's chain in the daemon: looked at, fetched, indexed, followed.
+
+Answers for: the index goes where the node's active chain goes, through reorganisations of
+any depth; while the node is not to be had, or is not on our chain, the index stays where
+it is and `condition` says why; transactions of our own user are handed to it. Reading the
+chain is `source`'s, what a state means for the operator `condition`'s. Fulfils
+`zenp2p.chain.service.ChainService`. Spec: `spec/external_chain.md`.
+"""
+
+import logging
+
+import trio
+
+from protocol.chain.encoding import display_hash
+from protocol.chain.transaction import decode_transaction
+from protocol.errors import InvalidChainData
+from protocol.genesis import Genesis
+from protocol.units import Hash32, OperatorKey
+from zenp2p.chain.broadcast import Broadcast, BroadcastRefused, BroadcastState, Refusal, read_refusal
+from zenp2p.chain.follower import Follower
+from zenp2p.chain.index import ChainIndex
+from zenp2p.chain.rpc.client import NodeClient, NodeSettings
+from zenp2p.chain.rpc.condition import NodeCondition, NodeState, condition_of
+from zenp2p.chain.rpc.dialect import NodeIdentity, learn_node
+from zenp2p.chain.rpc.errors import NodeError, NodeRefusal
+from zenp2p.chain.rpc.source import NodeChain, NodeTip, Part
+from zenp2p.chain.rpc.window import Window
+from zenp2p.chain.service import ChainCondition, OnEvent
+from zenp2p.ports import Network, Store, StoreError
+
+log = logging.getLogger(__name__)
+
+POLLS_PER_BLOCK = 20
+"""How often the node is asked within one intended block time, between the two bounds below."""
+POLL_SECONDS_MIN, POLL_SECONDS_MAX = 0.25, 5.0
+PAUSE_SECONDS_MIN = 0.05
+"""Between two looks, however many hints come."""
+RETRY_SECONDS_MAX = 30.0
+"""Between two looks at a node that is not to be had; doubled from the usual pause."""
+PREPARE_SECONDS = 60
+"""How long a first start waits for a node that is warming up or busy."""
+
+
+class RpcService:
+    """The chain of one node, with its index."""
+
+    def __init__(self, genesis: Genesis, store: Store, settings: NodeSettings) -> None:
+        """Open the index; raises `StoreError` when it is of another chain."""
+        if not isinstance(genesis.start, bytes):
+            raise AssertionError("a network with a chain of its own has no node beside it")
+        self.index = ChainIndex(store, genesis.chain, first_coins=False)
+        if self.index.head is not None and self.index.block_hash(0) != genesis.start:
+            raise StoreError("the store holds another chain than the genesis file names")
+        self._rules = genesis.chain
+        self._client = NodeClient(settings)
+        self._node = NodeChain(self._client, self.index, genesis.start)
+        spacing = genesis.parameters.block_seconds / POLLS_PER_BLOCK
+        self._poll_seconds = min(max(spacing, POLL_SECONDS_MIN), POLL_SECONDS_MAX)
+        self._identity: NodeIdentity | None = None
+        self._tip: NodeTip | None = None
+        self._condition = NodeCondition(NodeState.CONNECTING)
+        self._hint = trio.Event()
+
+    def condition(self) -> ChainCondition:
+        """Return how the node is."""
+        known = self._identity
+        return ChainCondition(
+            kind="external",
+            version=known.version if known else "",
+            dialect=known.dialect.name if known else "",
+            state=self._condition.state.value,
+            problem=self._condition.problem,
+            height=self._tip.height if self._tip else None,
+        )
+
+    def notify(self) -> None:
+        """Look at the node at once."""
+        self._hint.set()
+
+    async def take(self, peer: OperatorKey, data: bytes) -> None:
+        """Ignore what a peer says about the chain: our node has peers of its own."""
+
+    async def prepare(self) -> None:
+        """Fetch the first block into an empty index; raises `NodeError` when there is no node to ask."""
+        if self.index.head is not None:
+            return
+        with trio.move_on_after(PREPARE_SECONDS):
+            while True:
+                try:
+                    return await self._begin()
+                except NodeError as error:
+                    if condition_of(error).state not in (NodeState.WARMING_UP, NodeState.BUSY):
+                        raise
+                    last = error
+                    await trio.sleep(self._poll_seconds)
+        raise last
+
+    async def _begin(self) -> None:
+        identity, tip = await self._learn(), await self._node.look()
+        part = await self._node.fetch(0, tip, identity.dialect)
+        window = Window(self.index, self._rules, -1)
+        window.add(part.hashes[:1], part.blocks[:1])
+        Follower(window, self.index).advance()
+
+    async def run(self, network: Network, on_event: OnEvent) -> None:
+        """Follow the node until cancelled."""
+        async with self._client:
+            await self._poll(on_event)
+
+    async def broadcast(self, raw: bytes) -> Broadcast:
+        """Hand a transaction to the node; the same one again is no error.
+
+        Raises `InvalidChainData` for what is none, `BroadcastRefused` with the node's own words, `NodeError`.
+        """
+        txid = decode_transaction(raw, self._rules.family).txid
+        if self.index.transaction_by_id(txid) is not None:
+            return Broadcast(txid, BroadcastState.MINED)
+        identity = self._identity or await self._learn()
+        waits = await self._waits(txid)
+        method, params = identity.dialect.send_call(raw.hex())
+        try:
+            await self._client.call(method, *params)
+        except NodeRefusal as error:
+            meaning = read_refusal(error.code, error.message)
+            if isinstance(meaning, Refusal):
+                raise BroadcastRefused(error.message, meaning) from None
+            return Broadcast(txid, meaning)
+        return Broadcast(txid, BroadcastState.WAITING if waits else BroadcastState.SENT)
+
+    async def _waits(self, txid: Hash32) -> bool:
+        """Whether the node's pool has the transaction; its pool needs no index, its blocks would."""
+        pool = await self._client.call("getrawmempool")
+        return isinstance(pool, list) and display_hash(txid) in pool
+
+    async def _poll(self, on_event: OnEvent) -> None:
+        wait = self._poll_seconds
+        while True:
+            self._hint = trio.Event()
+            try:
+                await self._look(on_event)
+                wait = self._poll_seconds
+            except (NodeError, InvalidChainData) as error:
+                self._identity = None  # whatever answers next may be another one
+                self._become(condition_of(error))
+                wait = min(wait * 2, RETRY_SECONDS_MAX)
+            await trio.sleep(PAUSE_SECONDS_MIN)
+            with trio.move_on_after(wait):
+                await self._hint.wait()
+
+    async def _look(self, on_event: OnEvent) -> None:
+        """Go once to where the node's chain is."""
+        identity = self._identity or await self._learn()
+        self._tip = tip = await self._node.look()
+        if tip.block_hash != self.index.tip()[1]:
+            fork = await self._node.fork(tip)
+            await self._catch_up(fork, tip, identity, on_event)
+        self._become(self._state(tip))
+
+    def _state(self, tip: NodeTip) -> NodeCondition:
+        height = self.index.tip()[0]
+        if tip.height < height:
+            return NodeCondition(NodeState.BEHIND, f"it is at {tip.height}, our index at {height}")
+        if tip.is_syncing:
+            return NodeCondition(NodeState.SYNCING, f"it is at {tip.height} of {tip.headers}")
+        return NodeCondition(NodeState.OK)
+
+    async def _catch_up(self, fork: int, tip: NodeTip, identity: NodeIdentity, on_event: OnEvent) -> None:
+        """Follow the node's branch from `fork` to `tip`, the next part being fetched while one is indexed."""
+        part = await self._node.fetch(fork + 1, tip, identity.dialect)
+        while part.blocks:
+            window = Window(self.index, self._rules, fork)
+            window.add(part.hashes, part.blocks)
+            reached = window.next_height - 1
+            if tip.height - reached > 0:
+                self._become(NodeCondition(NodeState.INDEXING, f"at {reached} of {tip.height}"))
+            part = await self._advance(window, tip, identity, on_event)
+            if self.index.tip()[0] != reached:
+                return  # the node changed its branch meanwhile: the next look finds out
+            fork = reached
+
+    async def _advance(self, window: Window, tip: NodeTip, identity: NodeIdentity, on_event: OnEvent) -> Part:
+        """Follow one part and return the next one; of two failures the chain's is raised."""
+        following = window.next_height
+        fetched: list[Part] = []
+        failed: list[NodeError | InvalidChainData] = []
+
+        async def fetch() -> None:
+            try:
+                fetched.append(await self._node.fetch(following, tip, identity.dialect))
+            except NodeError as error:
+                failed.append(error)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fetch)
+            try:
+                await self._follow(window, on_event)
+            except InvalidChainData as error:
+                failed.insert(0, error)
+                nursery.cancel_scope.cancel()
+        if failed:
+            raise failed[0]
+        return fetched[0]
+
+    async def _follow(self, window: Window, on_event: OnEvent) -> None:
+        follower = Follower(window, self.index)
+        while (event := follower.advance()) is not None:
+            await on_event(event)
+            await trio.lowlevel.checkpoint()
+
+    async def _learn(self) -> NodeIdentity:
+        """Ask the node what it is, and say so when it is another one than before."""
+        identity = await learn_node(self._client)
+        self._identity = identity
+        news = {"dialect": identity.dialect.name, "version": identity.version, "chain": identity.chain}
+        log.info("chain node", extra=news)
+        return identity
+
+    def _become(self, condition: NodeCondition) -> None:
+        """Note the node's condition; a change of state is said once."""
+        if condition.state is not self._condition.state:
+            level = logging.WARNING if condition.problem else logging.INFO
+            log.log(level, "chain node is %s", condition.state.value, extra={"detail": condition.detail})
+        self._condition = condition
