@@ -2,19 +2,20 @@
 
 Answers for: two header layouts (Bitcoin's 80 bytes; Zcash's and Zen's with a reserved
 hash, a 32-byte nonce and an Equihash solution), reading and writing whole blocks, and
-the checks that need nothing but the block. Which target a header must name, and the
+the checks that need nothing but the block. Certificates of Zen's sidechains follow the
+transactions and are numbered after them. Which target a header must name, and the
 Equihash solution itself, are left to the chain's own node. Spec: `spec/chain.md`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from protocol.chain.encoding import Reader, compact_size, display_hash, var_bytes
 from protocol.chain.rules import ChainFamily, ChainRules, HeaderLayout
 from protocol.chain.script import read_number
-from protocol.chain.transaction import Transaction, is_coinbase, read_transaction
+from protocol.chain.transaction import ZEN_CERTIFICATE, Transaction, is_coinbase, read_transaction
 from protocol.crypto import sha256d
-from protocol.errors import InvalidChainData, UnsupportedChainData
+from protocol.errors import InvalidChainData
 from protocol.units import Hash32, Height
 
 SOLUTION_SIZE_MAX = 1_344
@@ -44,10 +45,15 @@ class BlockHeader:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A header and its transactions, the coinbase first."""
+    """A header and its transactions, the coinbase first; of Zen's version 3 also its certificates.
+
+    Everything that counts transactions counts `entries`.
+    """
 
     header: BlockHeader
     transactions: tuple[Transaction, ...]
+    certificates: tuple[Transaction, ...] | None = None
+    """None where the block has no list of them."""
     _raw: bytes = field(default=b"", init=False, compare=False, repr=False)
 
     @property
@@ -56,6 +62,11 @@ class Block:
         if not self._raw:
             object.__setattr__(self, "_raw", encode_block(self))
         return self._raw
+
+    @property
+    def entries(self) -> tuple[Transaction, ...]:
+        """The transactions, then the certificates: the leaves of the Merkle tree."""
+        return self.transactions + (self.certificates or ())
 
 
 def encode_header(header: BlockHeader) -> bytes:
@@ -109,24 +120,44 @@ def parse_block(raw: bytes, rules: ChainRules) -> Block:
         raise InvalidChainData(f"block of {len(raw)} bytes, at most {rules.block_size_max} allowed")
     reader = Reader(raw)
     header = read_header(reader, rules.header_layout)
-    count = reader.count(_TRANSACTION_SIZE_MIN)
-    transactions = tuple([read_transaction(reader, rules.family) for _ in range(count)])
-    if (
-        rules.family is ChainFamily.ZEN
-        and header.version == _ZEN_CERTIFICATE_VERSION
-        and reader.compact_size()
-    ):
-        raise UnsupportedChainData("Zen block version 3: sidechain certificates are not read")
+    transactions = tuple(read_transactions(reader, rules.family))
+    certificates = tuple(read_certificates(reader)) if has_certificates(header, rules.family) else None
     reader.finish()
-    block = Block(header, transactions)
+    block = Block(header, transactions, certificates)
     object.__setattr__(block, "_raw", raw)
     return block
 
 
+def read_transactions(reader: Reader, family: ChainFamily) -> Iterator[Transaction]:
+    """Read a block's list of transactions, one at a time; raises `InvalidChainData`."""
+    for _ in range(reader.count(_TRANSACTION_SIZE_MIN)):
+        tx = read_transaction(reader, family)
+        if family is ChainFamily.ZEN and tx.version == ZEN_CERTIFICATE:
+            raise InvalidChainData("a certificate stands among the transactions")
+        yield tx
+
+
+def has_certificates(header: BlockHeader, family: ChainFamily) -> bool:
+    """Whether a list of certificates follows the transactions."""
+    return family is ChainFamily.ZEN and header.version == _ZEN_CERTIFICATE_VERSION
+
+
+def read_certificates(reader: Reader) -> Iterator[Transaction]:
+    """Read a Zen block's list of certificates, one at a time; raises `InvalidChainData`."""
+    for _ in range(reader.count(_TRANSACTION_SIZE_MIN)):
+        certificate = read_transaction(reader, ChainFamily.ZEN)
+        if certificate.version != ZEN_CERTIFICATE:
+            raise InvalidChainData("a transaction stands among the certificates")
+        yield certificate
+
+
 def encode_block(block: Block) -> bytes:
-    """Return the bytes of a block of the Bitcoin or Zcash family, or of Zen before certificates."""
-    transactions = b"".join(tx.raw for tx in block.transactions)
-    return encode_header(block.header) + compact_size(len(block.transactions)) + transactions
+    """Return the bytes of a block; for one that was read, the same bytes again."""
+    parts = [encode_header(block.header)]
+    for group in (block.transactions, block.certificates):
+        if group is not None:
+            parts.append(compact_size(len(group)) + b"".join(tx.raw for tx in group))
+    return b"".join(parts)
 
 
 def merkle_root(txids: Sequence[bytes]) -> Hash32:
@@ -149,8 +180,8 @@ def merkle_root(txids: Sequence[bytes]) -> Hash32:
 
 
 def check_merkle_root(block: Block) -> None:
-    """Raise `InvalidChainData` unless the header's Merkle root is that of the transactions."""
-    computed = merkle_root([tx.txid for tx in block.transactions])
+    """Raise `InvalidChainData` unless the header's Merkle root is that of the block's entries."""
+    computed = merkle_root([tx.txid for tx in block.entries])
     if computed != block.header.merkle_root:
         stated = display_hash(block.header.merkle_root)
         raise InvalidChainData(f"the Merkle root is {display_hash(computed)}, the header says {stated}")

@@ -31,9 +31,11 @@ class SignatureHasher:
     __slots__ = ("_blank", "_blank_no_sequence", "_end", "_outputs", "_start", "_tx")
 
     def __init__(self, tx: Transaction) -> None:
-        """Raises `UnsupportedChainData` for Zcash's overwintered transactions."""
+        """Raises `UnsupportedChainData` for Zcash's overwintered transactions and for Zen's sidechains."""
         if tx.version_group is not None:
             raise UnsupportedChainData("signature hashes of Zcash's overwintered transactions")
+        if tx.sidechain:
+            raise UnsupportedChainData("signature hashes of Zen's sidechain transactions and certificates")
         places = [i.previous.txid + i.previous.index.to_bytes(4, "little") + b"\x00" for i in tx.inputs]
         self._tx = tx
         self._start = encode_version(tx)

@@ -12,6 +12,23 @@ from dataclasses import dataclass, field, replace
 
 from protocol.chain.encoding import Reader, compact_size, var_bytes
 from protocol.chain.rules import ChainFamily, ChainRules
+from protocol.chain.shielded import (
+    BUNDLES_EMPTY,
+    JOINSPLIT_GROTH,
+    JOINSPLIT_PHGR,
+    OVERWINTER_EMPTY,
+    SAPLING_EMPTY,
+    skip_bundles,
+    skip_joinsplits,
+    skip_overwintered,
+)
+from protocol.chain.sidechain import (
+    UNRIPE,
+    read_backward_transfers,
+    skip_certificate_head,
+    skip_sidechain_part,
+)
+from protocol.chain.zcash_id import Transparent, version_5_id
 from protocol.crypto import sha256d
 from protocol.errors import InvalidChainData, UnsupportedChainData
 from protocol.units import Hash32
@@ -25,16 +42,15 @@ AMOUNT_LIMIT = 1 << 63
 _INPUT_SIZE_MIN = 32 + 4 + 1 + 4
 _OUTPUT_SIZE_MIN = 8 + 1
 _OVERWINTERED = 1 << 31
-_ZCASH_GROUPS = {3: 0x03C4_8270, 4: 0x892F_2085}
+_ZCASH_GROUPS = {3: 0x03C4_8270, 4: 0x892F_2085, 5: 0x26A7_270A}
+_ZCASH_VERSION_MAX = 15
+"""Versions above are no version of a chain that is alive, but bytes that are no transaction."""
+_BUNDLES = 5
+"""The version from which on Zcash writes branch, lock time and expiry before the inputs."""
+_ZEN_GROTH, ZEN_SIDECHAIN, ZEN_CERTIFICATE = -3, -4, -5
 _MARKER = b"\x00"
 _WITNESS_FLAG, _MWEB_FLAG = 0x01, 0x08
 """BIP 144: where the inputs begin stand a marker (no inputs) and a flag; Litecoin has one more flag."""
-_ZEN_GROTH, _ZEN_SIDECHAIN, _ZEN_CERTIFICATE = -3, -4, -5
-_JOINSPLIT_PHGR, _JOINSPLIT_GROTH = 1_802, 1_698
-_JOINSPLIT_KEY, _JOINSPLIT_SIGNATURE = 32, 64
-_SAPLING_SPEND, _SAPLING_OUTPUT, _BINDING_SIGNATURE = 384, 948, 64
-_OVERWINTER_EMPTY, _SAPLING_EMPTY = 4 + 1, 4 + 8 + 1 + 1 + 1
-"""Bytes of a trailer without shielded parts: expiry height, value balance, counts of zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +72,7 @@ class TxInput:
 
 @dataclass(frozen=True, slots=True)
 class TxOutput:
-    """An amount in zatoshi and the script that guards it."""
+    """An amount in zatoshi and the script that guards it, in a backward transfer `UNRIPE` and a key hash."""
 
     amount: int
     script: bytes
@@ -67,8 +83,10 @@ class Transaction:
     """A transaction of any family.
 
     `version` is signed (Zen's -3); `version_group` is set in Zcash's overwintered
-    transactions only; `trailer` is what follows the lock time, as it stood. `witness` is empty,
-    or holds a stack for each input, of which one at least has an item.
+    transactions only; `trailer` is what follows the lock time, as it stood (from version 5 on with
+    the consensus branch before it). `witness` is empty, or holds a stack for each input, of which
+    one at least has an item. `sidechain` is what Zen's -4 has before its lock time, and a certificate
+    (-5) before its inputs; its last `backward` outputs are backward transfers.
     """
 
     version: int
@@ -78,6 +96,8 @@ class Transaction:
     version_group: int | None = None
     trailer: bytes = b""
     witness: tuple[tuple[bytes, ...], ...] = ()
+    sidechain: bytes = b""
+    backward: int = 0
     _raw: bytes = field(default=b"", init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -94,7 +114,9 @@ class Transaction:
 
     @property
     def txid(self) -> Hash32:
-        """The id in computed order: it does not cover the witness."""
+        """The id in computed order: it does not cover a witness, nor version 5's scripts and proofs."""
+        if self.version_group is not None and self.version >= _BUNDLES:
+            return _version_5_id(self)
         return sha256d(encode_transaction(replace(self, witness=())) if self.witness else self.raw)
 
 
@@ -107,7 +129,8 @@ def has_shielded_part(tx: Transaction) -> bool:
     """Whether joinsplits or shielded spends and outputs follow the lock time."""
     if tx.version_group is None:
         return len(tx.trailer) > 1
-    return len(tx.trailer) > (_SAPLING_EMPTY if tx.version >= 4 else _OVERWINTER_EMPTY)
+    empty = {3: OVERWINTER_EMPTY, 4: SAPLING_EMPTY, 5: BUNDLES_EMPTY}
+    return len(tx.trailer) > empty[tx.version]
 
 
 def is_null(outpoint: OutPoint) -> bool:
@@ -143,15 +166,48 @@ def read_transaction(reader: Reader, family: ChainFamily) -> Transaction:
     """Read one transaction; raises `InvalidChainData`."""
     start = reader.position
     version, group = _read_version(reader, family)
-    witnessed = family is ChainFamily.BITCOIN and _read_flag(reader)
-    inputs = tuple([_read_input(reader) for _ in range(reader.count(_INPUT_SIZE_MIN))])
-    outputs = tuple([_read_output(reader) for _ in range(reader.count(_OUTPUT_SIZE_MIN))])
-    witness = _read_witness(reader, len(inputs)) if witnessed else ()
-    lock_time = reader.uint(4)
-    trailer = _read_trailer(reader, family, version, group)
-    tx = Transaction(version, inputs, outputs, lock_time, group, trailer, witness)
+    if family is ChainFamily.ZEN and version == ZEN_CERTIFICATE:
+        tx = _read_certificate(reader)
+    elif group is not None and version >= _BUNDLES:
+        tx = _read_version_5(reader, version, group)
+    else:
+        tx = _read_plain(reader, family, version, group)
     object.__setattr__(tx, "_raw", reader.data[start : reader.position])
     return tx
+
+
+def _read_plain(reader: Reader, family: ChainFamily, version: int, group: int | None) -> Transaction:
+    """Read what nearly all kinds have in common."""
+    witnessed = family is ChainFamily.BITCOIN and _read_flag(reader)
+    inputs, outputs = _read_inputs(reader), _read_outputs(reader)
+    witness = _read_witness(reader, len(inputs)) if witnessed else ()
+    start = reader.position
+    if family is ChainFamily.ZEN and version == ZEN_SIDECHAIN:
+        skip_sidechain_part(reader)
+    sidechain = reader.data[start : reader.position]
+    lock_time = reader.uint(4)
+    trailer = _read_trailer(reader, family, version, group)
+    return Transaction(version, inputs, outputs, lock_time, group, trailer, witness, sidechain)
+
+
+def _read_version_5(reader: Reader, version: int, group: int) -> Transaction:
+    """Read Zcash's layout since ZIP 225; branch and expiry become the start of the trailer."""
+    branch, lock_time, expiry = reader.take(4), reader.uint(4), reader.take(4)
+    inputs, outputs = _read_inputs(reader), _read_outputs(reader)
+    start = reader.position
+    skip_bundles(reader)
+    trailer = branch + expiry + reader.data[start : reader.position]
+    return Transaction(version, inputs, outputs, lock_time, group, trailer)
+
+
+def _read_certificate(reader: Reader) -> Transaction:
+    """Read a certificate: it has no lock time, and its backward transfers are its last outputs."""
+    start = reader.position
+    skip_certificate_head(reader)
+    head = reader.data[start : reader.position]
+    inputs, outputs = _read_inputs(reader), _read_outputs(reader)
+    backward = tuple([_output(*each) for each in read_backward_transfers(reader)])
+    return Transaction(ZEN_CERTIFICATE, inputs, outputs + backward, sidechain=head, backward=len(backward))
 
 
 def _read_version(reader: Reader, family: ChainFamily) -> tuple[int, int | None]:
@@ -160,10 +216,6 @@ def _read_version(reader: Reader, family: ChainFamily) -> tuple[int, int | None]
     version = word - (1 << 32) if word & _OVERWINTERED else word
     if family is ChainFamily.ZCASH and version < 0:
         return _read_version_group(reader, word & ~_OVERWINTERED)
-    if family is ChainFamily.ZEN and version == _ZEN_SIDECHAIN:
-        raise UnsupportedChainData("Zen transaction version -4: sidechain transactions are not read")
-    if family is ChainFamily.ZEN and version == _ZEN_CERTIFICATE:
-        raise UnsupportedChainData("Zen version -5: sidechain certificates are not read")
     return version, None
 
 
@@ -190,8 +242,9 @@ def _read_witness(reader: Reader, inputs: int) -> tuple[tuple[bytes, ...], ...]:
 
 def _read_version_group(reader: Reader, version: int) -> tuple[int, int]:
     """Return Zcash's version and version group, which must belong together."""
-    if version > max(_ZCASH_GROUPS):
-        raise UnsupportedChainData(f"Zcash transaction version {version} is not read (versions 1 to 4 are)")
+    newest = max(_ZCASH_GROUPS)
+    if newest < version <= _ZCASH_VERSION_MAX:
+        raise UnsupportedChainData(f"Zcash transaction version {version} is not read (1 to {newest} are)")
     group = reader.uint(4)
     if _ZCASH_GROUPS.get(version) != group:
         raise InvalidChainData(f"Zcash transaction version {version} with version group {group:#010x}")
@@ -202,43 +255,31 @@ def _read_input(reader: Reader) -> TxInput:
     return TxInput(OutPoint(reader.take(32), reader.uint(4)), reader.var_bytes(), reader.uint(4))
 
 
-def _read_output(reader: Reader) -> TxOutput:
-    amount = reader.uint(8)
+def _read_inputs(reader: Reader) -> tuple[TxInput, ...]:
+    return tuple([_read_input(reader) for _ in range(reader.count(_INPUT_SIZE_MIN))])
+
+
+def _read_outputs(reader: Reader) -> tuple[TxOutput, ...]:
+    count = reader.count(_OUTPUT_SIZE_MIN)
+    return tuple([_output(reader.uint(8), reader.var_bytes()) for _ in range(count)])
+
+
+def _output(amount: int, script: bytes) -> TxOutput:
     if amount >= AMOUNT_LIMIT:
         raise InvalidChainData("an output has a negative amount")
-    return TxOutput(amount, reader.var_bytes())
+    return TxOutput(amount, script)
 
 
 def _read_trailer(reader: Reader, family: ChainFamily, version: int, group: int | None) -> bytes:
     """Return what follows the lock time, its parts counted but not read."""
     start = reader.position
     if group is not None:
-        _skip_overwintered(reader, version)
+        skip_overwintered(reader, version)
     elif family is ChainFamily.ZCASH and version >= 2:
-        _skip_joinsplits(reader, _JOINSPLIT_PHGR)
+        skip_joinsplits(reader, JOINSPLIT_PHGR)
     elif family is ChainFamily.ZEN and (version >= 2 or version == _ZEN_GROTH):
-        _skip_joinsplits(reader, _JOINSPLIT_GROTH if version == _ZEN_GROTH else _JOINSPLIT_PHGR)
+        skip_joinsplits(reader, JOINSPLIT_GROTH if version == _ZEN_GROTH else JOINSPLIT_PHGR)
     return reader.data[start : reader.position]
-
-
-def _skip_overwintered(reader: Reader, version: int) -> None:
-    reader.take(4)  # expiry height
-    if version < 4:
-        _skip_joinsplits(reader, _JOINSPLIT_PHGR)
-        return
-    reader.take(8)  # value balance
-    spends = reader.count(_SAPLING_SPEND)
-    reader.take(spends * _SAPLING_SPEND)
-    outputs = reader.count(_SAPLING_OUTPUT)
-    reader.take(outputs * _SAPLING_OUTPUT)
-    _skip_joinsplits(reader, _JOINSPLIT_GROTH)
-    if spends or outputs:
-        reader.take(_BINDING_SIGNATURE)
-
-
-def _skip_joinsplits(reader: Reader, size: int) -> None:
-    if count := reader.count(size):
-        reader.take(count * size + _JOINSPLIT_KEY + _JOINSPLIT_SIGNATURE)
 
 
 def encode_output(output: TxOutput) -> bytes:
@@ -248,18 +289,53 @@ def encode_output(output: TxOutput) -> bytes:
 
 def encode_transaction(tx: Transaction) -> bytes:
     """Return the bytes of a transaction; for one that was read, the same bytes again."""
-    mark = _MARKER + bytes([_WITNESS_FLAG]) if tx.witness else b""
-    parts = [encode_version(tx), mark, compact_size(len(tx.inputs))]
-    for spent in tx.inputs:
-        parts.append(spent.previous.txid + spent.previous.index.to_bytes(4, "little"))
-        parts.append(var_bytes(spent.script_sig) + spent.sequence.to_bytes(4, "little"))
-    parts.append(compact_size(len(tx.outputs)))
-    parts.extend(map(encode_output, tx.outputs))
+    inputs = compact_size(len(tx.inputs)) + b"".join(map(_encode_input, tx.inputs))
+    if tx.version_group is not None and tx.version >= _BUNDLES:
+        return _version_5_head(tx) + inputs + _encode_outputs(tx.outputs) + tx.trailer[8:]
+    if tx.version == ZEN_CERTIFICATE and tx.sidechain:
+        return encode_version(tx) + tx.sidechain + inputs + _encode_certified(tx)
+    parts = [encode_version(tx), _MARKER + bytes([_WITNESS_FLAG]) if tx.witness else b"", inputs]
+    parts.append(_encode_outputs(tx.outputs))
     for stack in tx.witness:
         parts.append(compact_size(len(stack)))
         parts.extend(map(var_bytes, stack))
-    parts.append(tx.lock_time.to_bytes(4, "little") + tx.trailer)
+    parts.append(tx.sidechain + tx.lock_time.to_bytes(4, "little") + tx.trailer)
     return b"".join(parts)
+
+
+def _encode_input(spent: TxInput) -> bytes:
+    return _encode_outpoint(spent) + var_bytes(spent.script_sig) + spent.sequence.to_bytes(4, "little")
+
+
+def _encode_outpoint(spent: TxInput) -> bytes:
+    return spent.previous.txid + spent.previous.index.to_bytes(4, "little")
+
+
+def _encode_outputs(outputs: Sequence[TxOutput]) -> bytes:
+    return compact_size(len(outputs)) + b"".join(map(encode_output, outputs))
+
+
+def _encode_certified(tx: Transaction) -> bytes:
+    """Return a certificate's outputs, then its backward transfers."""
+    ordinary = len(tx.outputs) - tx.backward
+    parts = [_encode_outputs(tx.outputs[:ordinary]), compact_size(tx.backward)]
+    for output in tx.outputs[ordinary:]:
+        parts.append(output.amount.to_bytes(8, "little") + output.script.removeprefix(UNRIPE))
+    return b"".join(parts)
+
+
+def _version_5_head(tx: Transaction) -> bytes:
+    """Return version, group, branch, lock time and expiry."""
+    return encode_version(tx) + tx.trailer[:4] + tx.lock_time.to_bytes(4, "little") + tx.trailer[4:8]
+
+
+def _version_5_id(tx: Transaction) -> Hash32:
+    parts = Transparent(
+        b"".join(map(_encode_outpoint, tx.inputs)),
+        b"".join(spent.sequence.to_bytes(4, "little") for spent in tx.inputs),
+        b"".join(map(encode_output, tx.outputs)),
+    )
+    return version_5_id(_version_5_head(tx), tx.trailer[:4], parts, tx.trailer[8:])
 
 
 def encode_version(tx: Transaction) -> bytes:

@@ -166,7 +166,7 @@ class FileView:
         self._counts: list[int] = []
         for height in range(source.first_height, until + 1):
             block = source.block(source.block_hash(height) or Hash32(b"")) or b""
-            self._raw += [tx.raw for tx in parse_block(block, source.rules).transactions]
+            self._raw += [tx.raw for tx in parse_block(block, source.rules).entries]
             self._counts.append(len(self._raw))
 
     @property

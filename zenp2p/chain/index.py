@@ -264,7 +264,7 @@ class ChainIndex:
         count, number = (0, 0) if head is None else (head.transactions, head.events)
         batch = IndexBatch(self._store, partial=self._partial)
         block = parse_block(raw, self._rules)
-        for tx in block.transactions:
+        for tx in block.entries:
             batch.add(tx, count, height, coins=height > 0 or self._first_coins)
             count += 1
         event = Connected(number, height, block_hash)

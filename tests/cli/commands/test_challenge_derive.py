@@ -96,14 +96,14 @@ def test_more_samples_on_demand(run: Run) -> None:
     assert len(ordinals) == 7 and ordinals[:4] == [103, 94, 66, 55]
 
 
-@pytest.mark.parametrize("change", ["missing", "anchor", "hex", "certificates", "cut", "gap", "empty"])
+@pytest.mark.parametrize("change", ["missing", "anchor", "hex", "version 6", "cut", "gap", "empty"])
 def test_wrong_input_is_one_line_and_the_right_code(run: Run, tmp_path: Path, change: str) -> None:
     path = tmp_path / "blocks.txt"
     lines = read_text(CANOPY).split()
     contents = {
         "anchor": lines,
         "hex": [*lines[:2], "not hexadecimal"],
-        "certificates": read_text("horizen/block_with_v0_and_v1_certificates.hex").split(),
+        "version 6": [line.replace("0400008085202f89", "0600008085202f89") for line in lines[:2]],
         "cut": [*lines[:2], lines[2][:-2]],
         "gap": [lines[0], lines[2]],
         "empty": [],

@@ -28,7 +28,7 @@ from protocol.chain.rules import DEVNET, ZEN_MAINNET, ChainFamily, ChainRules, H
 from protocol.chain.script import push_data, push_number
 from protocol.chain.transaction import COINBASE_INDEX, OutPoint, Transaction, TxInput, TxOutput
 from protocol.codec import replace
-from protocol.errors import InvalidChainData, UnsupportedChainData
+from protocol.errors import InvalidChainData
 from tests.support.chain_strategies import HASHES, UINT32, transactions
 from tests.support.vectors import check_vectors
 
@@ -52,11 +52,11 @@ def coinbase(script_sig: bytes) -> Transaction:
 
 
 @st.composite
-def headers(draw: st.DrawFn, layout: HeaderLayout) -> BlockHeader:
+def headers(draw: st.DrawFn, layout: HeaderLayout, version: int | None = None) -> BlockHeader:
     equihash = layout is HeaderLayout.EQUIHASH
     return BlockHeader(
         layout=layout,
-        version=draw(st.integers(4, 2**31 - 1)),
+        version=draw(st.integers(4, 2**31 - 1)) if version is None else version,
         previous=draw(HASHES),
         merkle_root=draw(HASHES),
         reserved=draw(HASHES) if equihash else b"",
@@ -70,11 +70,19 @@ def headers(draw: st.DrawFn, layout: HeaderLayout) -> BlockHeader:
 @st.composite
 def blocks(draw: st.DrawFn) -> tuple[ChainRules, Block]:
     rules = draw(st.sampled_from(RULES))
-    txs = tuple(draw(st.lists(transactions(rules.family), min_size=1, max_size=4)))
+    drawn = tuple(draw(st.lists(transactions(rules.family), min_size=1, max_size=4)))
+    certificates = tuple(tx for tx in drawn if rules.family is ChainFamily.ZEN and tx.version == -5)
+    txs = tuple(tx for tx in drawn if tx not in certificates)
+    if rules.family is ChainFamily.ZEN and (certificates or draw(st.booleans())):
+        return rules, Block(draw(headers(rules.header_layout, 3)), txs, certificates)
     return rules, Block(draw(headers(rules.header_layout)), txs)
 
 
-def test_zens_block_version_3_ends_with_a_count_of_certificates() -> None:
+def certificate() -> Transaction:
+    return Transaction(-5, coinbase(b"").inputs, (), sidechain=bytes(32 + 12 + 4 + 16))
+
+
+def test_zens_block_version_3_ends_with_its_certificates() -> None:
     header = BlockHeader(
         layout=HeaderLayout.EQUIHASH,
         version=3,
@@ -84,14 +92,38 @@ def test_zens_block_version_3_ends_with_a_count_of_certificates() -> None:
         time=0,
         bits=0,
     )
-    raw = encode_block(Block(header, (coinbase(b"\x51\x51"),)))
-    assert parse_block(raw + b"\x00", ZEN_MAINNET).transactions == (coinbase(b"\x51\x51"),)
-    assert parse_block(raw + b"\x00", ZEN_MAINNET).raw == raw + b"\x00"
-    with pytest.raises(UnsupportedChainData, match="certificates"):
-        parse_block(raw + b"\x01" + bytes(10), ZEN_MAINNET)
+    plain = encode_block(Block(header, (coinbase(b"\x51\x51"),)))
+    for certificates in ((), (certificate(),)):
+        block = Block(header, (coinbase(b"\x51\x51"),), certificates)
+        raw = encode_block(block)
+        assert raw.startswith(plain) and parse_block(raw, ZEN_MAINNET) == block
+        assert block.entries == block.transactions + certificates
     with pytest.raises(InvalidChainData):
-        parse_block(raw, ZEN_MAINNET)
-    assert parse_block(raw, ZCASH).raw == raw
+        parse_block(plain, ZEN_MAINNET)
+    assert parse_block(plain, ZCASH).raw == plain
+
+
+def test_certificates_stand_behind_the_transactions_and_nothing_else_there() -> None:
+    header = dataclasses.replace(
+        parse_block(BITCOIN_GENESIS, DEVNET).header,
+        layout=HeaderLayout.EQUIHASH,
+        version=3,
+        reserved=bytes(32),
+    )
+    first, other = coinbase(b"\x51\x51"), certificate()
+    with pytest.raises(InvalidChainData, match="a certificate stands among the transactions"):
+        parse_block(encode_block(Block(header, (first, other), ())), ZEN_MAINNET)
+    with pytest.raises(InvalidChainData, match="a transaction stands among the certificates"):
+        parse_block(encode_block(Block(header, (first,), (first,))), ZEN_MAINNET)
+
+
+def test_the_merkle_root_covers_certificates() -> None:
+    header = parse_block(BITCOIN_GENESIS, DEVNET).header
+    first, other = coinbase(b"\x51\x51"), certificate()
+    sealed = dataclasses.replace(header, merkle_root=merkle_root([first.txid, other.txid]))
+    check_merkle_root(Block(sealed, (first,), (other,)))
+    with pytest.raises(InvalidChainData, match="Merkle root"):
+        check_merkle_root(Block(sealed, (first,), ()))
 
 
 @given(st.sampled_from(HeaderLayout).flatmap(headers))

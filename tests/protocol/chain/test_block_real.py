@@ -9,17 +9,16 @@ from protocol.chain.block import (
     check_merkle_root,
     check_proof_of_work,
     coinbase_height,
-    decode_header,
     encode_block,
     merkle_root,
     parse_block,
 )
 from protocol.chain.encoding import display_hash
-from protocol.chain.rules import DEVNET, LITECOIN_REGTEST, ZEN_MAINNET, ZEN_TESTNET, HeaderLayout
+from protocol.chain.rules import DEVNET, LITECOIN_REGTEST, ZEN_MAINNET, ZEN_TESTNET
 from protocol.chain.script import null_data, script_address
 from protocol.chain.transaction import encode_transaction, is_coinbase
 from protocol.crypto import sha256d
-from protocol.errors import InvalidChainData, UnsupportedChainData
+from protocol.errors import InvalidChainData
 from tests.protocol.chain.test_block import BITCOIN_GENESIS, ZCASH
 from tests.support.chain_data import read_hex_lines, read_json
 from tests.support.vectors import load_vectors
@@ -153,9 +152,13 @@ def test_two_branches_fork_where_they_say() -> None:
     assert (same[0], same[-1], len(same)) == (663_151, 663_179, 29)
 
 
-def test_a_block_with_certificates_is_refused_with_the_reason() -> None:
+def test_a_zen_block_with_a_sidechain_transaction_and_certificates() -> None:
     (raw,) = read_hex_lines("horizen/block_with_v0_and_v1_certificates.hex")
-    with pytest.raises(UnsupportedChainData, match="-4: sidechain transactions"):
-        parse_block(raw, ZEN_TESTNET)
-    header_size = 140 + 1 + 36
-    assert decode_header(raw[:header_size], HeaderLayout.EQUIHASH).version == 3
+    block = parse_block(raw, ZEN_TESTNET)
+    assert encode_block(Block(block.header, block.transactions, block.certificates)) == raw
+    assert [encode_transaction(tx) for tx in block.entries] == [tx.raw for tx in block.entries]
+    assert [tx.version for tx in block.entries] == [1, -4, -5, -5]
+    check_merkle_root(block)
+    assert coinbase_height(block) == 461
+    with pytest.raises(InvalidChainData):
+        check_merkle_root(Block(block.header, block.transactions))

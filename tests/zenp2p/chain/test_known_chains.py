@@ -35,9 +35,13 @@ def test_what_nobody_can_read_is_refused_with_what_stopped_it() -> None:
     good = read_hex_lines("darkside/testnet-canopy_1028400-1028600.txt.gz")[:2]
     with pytest.raises(InvalidChainData, match="block 3 of the file is of no known chain"):
         recognise_chain([*good, good[1][:-1]])
-    certificates = bytes.fromhex(read_text("horizen/block_with_v0_and_v1_certificates.hex").strip())
     with pytest.raises(InvalidChainData, match="block 1 of the file"):
-        recognise_chain([certificates])
+        recognise_chain([good[0][:-1]])
+
+
+def test_a_block_with_certificates_is_of_zens_test_net() -> None:
+    certificates = bytes.fromhex(read_text("horizen/block_with_v0_and_v1_certificates.hex").strip())
+    assert recognise_chain([certificates]) == rules.ZEN_TESTNET
 
 
 def test_names_are_unique() -> None:
