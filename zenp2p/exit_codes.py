@@ -70,6 +70,7 @@ CODE_BY_ERROR = {
     "zenp2p.chain.rpc.errors.NodeDenied": ExitCode.PERMISSION,
     "zenp2p.chain.rpc.errors.NodeWarmingUp": ExitCode.TRY_LATER,
     "zenp2p.chain.rpc.errors.NodeBusy": ExitCode.TRY_LATER,
+    "zenp2p.chain.rpc.errors.ForeignNode": ExitCode.CONFIG,
     "zenp2p.chain.rpc.errors.BadAnswer": ExitCode.BAD_DATA,
     "zenp2p.devnet.processes.DaemonDied": ExitCode.UNAVAILABLE,
     "zenp2p.devnet.litecoind.LitecoindMissing": ExitCode.UNAVAILABLE,

@@ -69,6 +69,10 @@ class BadAnswer(NodeError):
     """What came is no answer to the question: no JSON, another question's, or of the wrong shape."""
 
 
+class ForeignNode(NodeError):
+    """Something answers like a node and is none that we can follow."""
+
+
 class AnswerTooLarge(BadAnswer):
     """The answer has more bytes than are read."""
 
