@@ -26,6 +26,7 @@ from protocol.node.machine import Node
 from protocol.node.messages import pack_signed
 from protocol.node.records import decode_slot
 from protocol.units import Hash32, OperatorKey
+from zenp2p.announced import Announced
 from zenp2p.api.context import Context
 from zenp2p.api.explorer_methods import ExplorerMethods
 from zenp2p.api.methods import Methods
@@ -148,6 +149,8 @@ class Daemon:
             node, guard, opened.store, opened.vote_file, network, nursery, self._announce, check_tls
         )
 
+        configured = [parse_peer(text)[0] for text in opened.config.network.peers]
+        self.announced = Announced(opened.genesis.parameters, opened.chain.index, network, configured)
         self.halted = ""
         """Why nothing is written any more; empty while all is well."""
         rpc = opened.config.rpc
@@ -191,6 +194,7 @@ class Daemon:
             await tasks.start(daemon.rpc.serve)
             tasks.start_soon(daemon._work)
             tasks.start_soon(daemon._watch_clock)
+            tasks.start_soon(daemon.announced.run, lambda: node.group.state.book)
             log.info("started", extra={"operator": node.operator_key.hex(), "network": node.network.hex()})
             yield daemon
             tasks.cancel_scope.cancel()
@@ -244,6 +248,7 @@ class Daemon:
         await self.opened.chain.run(self.network, self._on_chain)
 
     async def _on_chain(self, event: ChainEvent) -> None:
+        self.announced.moved(event)
         if isinstance(event, Connected):
             await self.driver.step(lambda node: node.connect(event.height, event.block_hash))
         else:
