@@ -24,7 +24,7 @@ FIELDS_MAX = 32
 FILE_BYTES_MAX = 10 << 20
 FILES_KEPT = 5
 LEVELS = ("debug", "info", "warning", "error")
-CHATTY = ("libp2p", "hypercorn", "multiaddr", "asyncio", "httpx", "httpcore")
+CHATTY = ("libp2p", "multiaddr", "asyncio", "httpx", "httpcore")
 """Libraries whose news below WARNING are their own affair."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

@@ -8,6 +8,7 @@ it; `rpc.methods` and `node.version` come with the register. Spec: `spec/rpc.md`
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from typing import Any, TypeVar
 
@@ -84,6 +85,7 @@ async def _version(params: NoParams) -> object:
     return {"version": program_version()}
 
 
+@cache
 def program_version() -> str:
     """Return the installed version; a bare checkout has none."""
     try:

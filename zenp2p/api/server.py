@@ -1,11 +1,9 @@
-"""The RPC's HTTP server: Starlette on Hypercorn's trio worker, on loopback.
+"""The RPC's HTTP server, on loopback.
 
 Answers for: where the daemon listens, the cookie and the address file of this run, how many
 connections there are and how long one may live. One connection's trouble is its own.
-Who may ask is `zenp2p.api.guard`, what is answered `zenp2p.api.dispatch`. Spec: `spec/rpc.md`.
-
-Hypercorn's own `serve` has no limit of connections and speaks HTTP/2 to whoever asks
-for it in clear text, so its connection class is run here directly.
+What is spoken on one is `zenp2p.api.http`, who may ask `zenp2p.api.guard`, what is answered
+`zenp2p.api.dispatch`. Spec: `spec/rpc.md`.
 """
 
 import logging
@@ -13,23 +11,14 @@ import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, cast
+from typing import Any
 
 import trio
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.config import Config
-from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ConnectionState
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from protocol.errors import ZenError
 from zenp2p.api.dispatch import Dispatcher
-from zenp2p.api.guard import HEADERS, REQUEST_SECONDS_MAX, Guard, read_body
+from zenp2p.api.guard import Guard
+from zenp2p.api.http import HttpConnection
 from zenp2p.api.methods import Methods
 from zenp2p.config import check_loopback
 from zenp2p.data_directory import DataDirectory
@@ -84,10 +73,8 @@ class RpcServer:
         self._listener = listen(host, port)
         self.host, self.port = self._listener.getsockname()[:2]
         self._cookie = f"{COOKIE_NAME}:{secrets.token_hex(COOKIE_BYTES)}".encode()
-        # Starlette and Hypercorn describe the same ASGI callable with different types.
-        self._app = ASGIWrapper(cast(Any, _application(methods, self._cookie)))
-        self._context = WorkerContext(None)
-        self._config = _hypercorn_config()
+        self._guard = Guard(self._cookie)
+        self._dispatcher = Dispatcher(methods)
         self._turning_away = 0
         self.connections = 0
         """Open now."""
@@ -122,16 +109,15 @@ class RpcServer:
             return
         self.connections += 1
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_close_at_last, stream, nursery.cancel_scope)
-                state = ConnectionState({})
-                connection = cast(Any, stream)  # typed as TLS by Hypercorn, which takes both
-                await _Http1Connection(self._app, self._config, self._context, state, connection).run()
-                nursery.cancel_scope.cancel()
+            with trio.move_on_after(CONNECTION_SECONDS_MAX):
+                await HttpConnection(stream, self._guard, self._dispatcher.answer, IDLE_SECONDS_MAX).serve()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # the other side is gone
         except Exception:  # the outermost edge of one connection
             log.exception("an RPC connection failed")
         finally:
             self.connections -= 1
+            await trio.aclose_forcefully(stream)
 
     async def _turn_away(self, stream: trio.SocketStream) -> None:
         """Say why, and take what the client sends, so that it reads that instead of a reset."""
@@ -144,69 +130,3 @@ class RpcServer:
                     pass
             self._turning_away -= 1
         await trio.aclose_forcefully(stream)
-
-
-class _Http1Connection(TCPServer):
-    """Hypercorn's connection, HTTP/1.1 only, and ending with its socket.
-
-    Hypercorn's own turns to HTTP/2 for `Upgrade: h2c` and `PRI *`, and keeps its task until
-    the idle timeout has passed after the other side is gone.
-    """
-
-    _ended = False
-
-    async def _idle_timeout(self) -> None:
-        if not self._ended:
-            await super()._idle_timeout()
-
-    async def _read_data(self) -> None:
-        http1 = cast(Any, self.protocol.protocol)
-        http1._check_protocol = _ignore_upgrade
-        self.protocol = http1
-        try:
-            await super()._read_data()
-        finally:
-            self._ended = True
-            await self.idle_task.stop()
-
-
-async def _ignore_upgrade(request: object) -> None:
-    """Answer in HTTP/1.1, as RFC 9110 (7.8) allows."""
-
-
-async def _close_at_last(stream: trio.SocketStream, scope: trio.CancelScope) -> None:
-    """End a connection that outlived its time; close its socket in every case.
-
-    Hypercorn sends under a shield: to somebody who does not read, only closing ends that.
-    """
-    try:
-        await trio.sleep(CONNECTION_SECONDS_MAX)
-        scope.cancel()
-    finally:
-        stream.socket.close()
-
-
-def _application(methods: Methods, cookie: bytes) -> Starlette:
-    dispatcher = Dispatcher(methods)
-
-    async def rpc(request: Request) -> Response:
-        answer = await dispatcher.answer(await read_body(request))
-        if answer is None:
-            return Response(status_code=204, headers=HEADERS)
-        return Response(answer, media_type="application/json", headers=HEADERS)
-
-    return Starlette(
-        routes=[Route("/", rpc, methods=["POST"])], middleware=[Middleware(Guard, cookie=cookie)]
-    )
-
-
-def _hypercorn_config() -> Config:
-    config = Config()
-    config.alpn_protocols = ["http/1.1"]
-    config.include_server_header = False
-    config.keep_alive_timeout = IDLE_SECONDS_MAX
-    # A second line behind the guard's deadlines, which a reader that waits for an answer must not cross.
-    config.read_timeout = 2 * REQUEST_SECONDS_MAX
-    config.errorlog = logging.getLogger("hypercorn.error")
-    config.accesslog = None
-    return config

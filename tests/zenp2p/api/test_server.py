@@ -197,7 +197,7 @@ async def test_refused_sender_without_end_is_cut_off(rpc: RpcServer, directory: 
 async def test_refused_senders_of_large_bodies_leave_no_connection_behind(
     rpc: RpcServer, directory: DataDirectory, client: RpcClient
 ) -> None:
-    """Hypercorn's reader waits for an application that has already answered; we drain and close."""
+    """They are answered before they have sent everything, drained, and closed."""
     request = http_request(directory, b" " * (1 << 20), authorization="Basic x")
 
     async with trio.open_nursery() as senders:
@@ -227,7 +227,7 @@ async def test_one_connection_too_many_is_turned_away(
 async def test_connection_does_not_outlive_its_time(
     rpc: RpcServer, directory: DataDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client asks for much and reads nothing: Hypercorn sends under a shield."""
+    """The client asks for much and reads nothing."""
     monkeypatch.setattr(server, "CONNECTION_SECONDS_MAX", 0.5)
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "test.text", "params": [30_000_000]}).encode()
     async with await trio.open_tcp_stream(rpc.host, rpc.port) as stream:
@@ -275,6 +275,60 @@ async def test_garbage_costs_its_own_connection_only(
     await settled(rpc)
     assert "version" in await call(client, "node.version")
     assert not [record for record in caplog.records if record.exc_info], "no traceback for what others send"
+
+
+async def test_requests_sent_in_one_go_are_answered_in_order(
+    rpc: RpcServer, directory: DataDirectory
+) -> None:
+    requests = [
+        http_request(directory, b'{"jsonrpc":"2.0","id":%d,"method":"node.version"}' % number)
+        for number in range(3)
+    ]
+    requests.append(http_request(directory, CALL, connection="close"))
+    status, rest, closed = await exchange(rpc, b"".join(requests))
+    assert status == 200 and closed and rest.count(b"HTTP/1.1 200") == 3
+    assert [rest.index(b'"id":%d' % number) for number in range(3)] == sorted(
+        rest.index(b'"id":%d' % number) for number in range(3)
+    )
+
+
+async def test_who_waits_to_be_told_to_go_on_is_told(rpc: RpcServer, directory: DataDirectory) -> None:
+    head = http_request(directory, b"", content_length=str(len(CALL)), expect="100-continue")
+    async with await trio.open_tcp_stream(rpc.host, rpc.port) as stream:
+        await stream.send_all(head)
+        with trio.fail_after(3):
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 100")
+            await stream.send_all(CALL)
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_head_without_end_is_refused(rpc: RpcServer, directory: DataDirectory) -> None:
+    status, _, closed = await exchange(rpc, http_request(directory, x="y" * (1 << 17)))
+    assert (status, closed) == (431, True)
+
+
+async def test_a_head_request_is_refused_without_a_body(rpc: RpcServer, directory: DataDirectory) -> None:
+    request = http_request(directory, b"", line="HEAD / HTTP/1.1")
+    assert await exchange(rpc, request) == (405, b"", True)
+
+
+async def test_an_answer_cut_off_at_the_deadline_ends_its_connection(
+    rpc: RpcServer, directory: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is ever written behind half an answer."""
+    monkeypatch.setattr(guard, "REQUEST_SECONDS_MAX", 0.5)
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "test.text", "params": [30_000_000]}).encode()
+    async with await trio.open_tcp_stream(rpc.host, rpc.port) as stream:
+        await stream.send_all(http_request(directory, body) + http_request(directory, CALL))
+        await settled(rpc)
+        received = b""
+        with trio.fail_after(5):
+            try:
+                async for part in stream:
+                    received += part
+            except trio.BrokenResourceError:
+                pass
+    assert received.count(b"HTTP/1.1") == 1 and len(received) < 30_000_000
 
 
 async def test_vanished_client_costs_nobody_anything(
