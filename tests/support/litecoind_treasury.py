@@ -1,7 +1,7 @@
 """A treasury on a real node's chain: paymasters, each with an index of its own over that node.
 
 Everything between a paymaster's tool and litecoind is the daemon's own: the RPC methods, the index, the
-follower. What the daemon asks the node on its loop is asked here at once.
+follower, the handing in. Only the blocks, which the daemon fetches on its loop, are fetched here at once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,25 +11,23 @@ from typing import Any
 from protocol.chain.address import encode_address
 from protocol.chain.encoding import parse_display_hash
 from protocol.chain.rules import LITECOIN_REGTEST
-from protocol.chain.transaction import OutPoint, Transaction, decode_transaction
+from protocol.chain.transaction import OutPoint
 from protocol.codec import replace
 from protocol.crypto import secp256k1_public_key, sha256
 from protocol.genesis import Baton, Genesis, Treasury
 from protocol.payout.light import VerifiedList
 from protocol.payout.payment_file import decode_payment_file, finish_payment
 from protocol.payout.treasury import redeem_script, treasury_address
-from protocol.units import Hash32
 from tests.support.litecoind import LitecoinNode
-from tests.support.litecoind_source import LitecoindSource, NodeRpc
+from tests.support.litecoind_source import LitecoindSource
 from tests.support.method_node import MethodNode
 from tests.support.payout_world import World, make_genesis, valid, verified_first
-from zenp2p.chain.broadcast import Broadcast, BroadcastRefused, BroadcastState, Refusal, read_refusal
+from zenp2p.chain.broadcast import Broadcast
 from zenp2p.chain.follower import Follower
 from zenp2p.chain.index import ChainIndex
 from zenp2p.chain.rpc.amounts import to_zatoshi
-from zenp2p.chain.rpc.client import NodeClient
-from zenp2p.chain.rpc.errors import NodeRefusal
-from zenp2p.chain.rpc.pool import find_spender
+from zenp2p.chain.rpc.service import RpcService
+from zenp2p.devnet.litecoin_client import LitecoinClient
 from zenp2p.paymaster import Paymaster, Sent, combine_files
 from zenp2p.store import MemoryStore
 
@@ -41,8 +39,8 @@ class NodeView:
     """One paymaster's own node: an index of its own, followed before every question. Fulfils `Client`."""
 
     def __init__(self, node: LitecoinNode, genesis: Genesis) -> None:
-        self._node = node
-        self.index = ChainIndex(MemoryStore(), genesis.chain)
+        self._node, self._genesis, self._store = node, genesis, MemoryStore()
+        self.index = ChainIndex(self._store, genesis.chain, first_coins=False)
         self.connect()
         self.rpc = MethodNode(genesis, self.index, self._broadcast)
         self.before_call: Callable[[str], None] = lambda method: None
@@ -62,12 +60,12 @@ class NodeView:
     def connect(self) -> None:
         """Find the node where it runs now, after a restart."""
         process = self._node.process
-        self._questions = NodeRpc(process.port, process.cookie)
-        self._follower = Follower(LitecoindSource(self._questions), self.index)
+        self._client = LitecoinClient(process.port, process.cookie)
+        self._follower = Follower(LitecoindSource(self._client), self.index)
 
     def close(self) -> None:
         """Close the connection to the node."""
-        self._questions.close()
+        self._client.close()
 
     def follow(self) -> None:
         """Bring the index to the node's chain."""
@@ -75,25 +73,10 @@ class NodeView:
             pass
 
     async def _broadcast(self, raw: bytes) -> Broadcast:
-        transaction = decode_transaction(raw, LITECOIN_REGTEST.family)
-        txid = transaction.txid
-        if self.index.transaction_by_id(txid) is not None:
-            return Broadcast(txid, BroadcastState.MINED)
-        waits = txid[::-1].hex() in self._node.client.call("getrawmempool")
-        try:
-            self._node.client.call("sendrawtransaction", raw.hex())
-        except NodeRefusal as error:
-            meaning = read_refusal(error.code, error.message)
-            if isinstance(meaning, Refusal):
-                by = await self._in_the_way(transaction) if meaning is Refusal.CONFLICT else None
-                raise BroadcastRefused(error.message, meaning, by) from None
-            return Broadcast(txid, meaning)
-        return Broadcast(txid, BroadcastState.WAITING if waits else BroadcastState.SENT)
-
-    async def _in_the_way(self, transaction: Transaction) -> Hash32 | None:
-        async with NodeClient(self._node.settings) as client:
-            spent = [item.previous for item in transaction.inputs]
-            return await find_spender(client, spent, LITECOIN_REGTEST.family)
+        """Hand it in as the daemon does, by a service of this one question's loop."""
+        service = RpcService(self._genesis, self._store, self._node.settings)
+        async with service._client:
+            return await service.broadcast(raw)
 
 
 @dataclass

@@ -30,10 +30,10 @@ from protocol.payout.payment_file import (
 )
 from protocol.units import COIN
 from tests.support.litecoind import RULES, LitecoinNode, litecoin_node
-from tests.support.litecoind_source import zatoshi
 from tests.support.litecoind_treasury import LitecoindTreasury
 from tests.support.payout_world import SIGNERS, forged
 from zenp2p.api.errors import BadData
+from zenp2p.chain.rpc.amounts import to_zatoshi
 from zenp2p.chain.rpc.errors import NodeRefusal
 from zenp2p.paymaster import combine_files, count_signers
 
@@ -71,7 +71,7 @@ def test_the_money_goes_exactly_where_the_list_says(treasury: LitecoindTreasury)
     assert treasury.held([treasury.address]) == {treasury.address: 60 * COIN - report.paid - report.fee}
     for index, entry in enumerate(treasury.verified.entries, start=2):
         output = treasury.node.client.call("gettxout", sent.txid, index)
-        assert zatoshi(output["value"]) == entry.amount
+        assert to_zatoshi(output["value"]) == entry.amount
         assert output["scriptPubKey"]["addresses"] == [encode_address(entry.address, RULES.prefixes)]
     shown = treasury.node.client.call("getrawtransaction", sent.txid, True)
     assert shown["vout"][0]["scriptPubKey"]["type"] == "nulldata"

@@ -23,6 +23,7 @@ from zenp2p.chain.rpc.client import NodeClient, NodeSettings
 from zenp2p.chain.rpc.condition import NodeCondition, NodeState, condition_of
 from zenp2p.chain.rpc.dialect import NodeIdentity, learn_node
 from zenp2p.chain.rpc.errors import NodeError, NodeRefusal
+from zenp2p.chain.rpc.pool import find_spender
 from zenp2p.chain.rpc.source import NodeChain, NodeTip, Part
 from zenp2p.chain.rpc.window import Window
 from zenp2p.chain.service import ChainCondition, OnEvent
@@ -112,7 +113,8 @@ class RpcService:
 
         Raises `InvalidChainData` for what is none, `BroadcastRefused` with the node's own words, `NodeError`.
         """
-        txid = decode_transaction(raw, self._rules.family).txid
+        transaction = decode_transaction(raw, self._rules.family)
+        txid = transaction.txid
         if self.index.transaction_by_id(txid) is not None:
             return Broadcast(txid, BroadcastState.MINED)
         identity = self._identity or await self._learn()
@@ -122,9 +124,11 @@ class RpcService:
             await self._client.call(method, *params)
         except NodeRefusal as error:
             meaning = read_refusal(error.code, error.message)
-            if isinstance(meaning, Refusal):
-                raise BroadcastRefused(error.message, meaning) from None
-            return Broadcast(txid, meaning)
+            if not isinstance(meaning, Refusal):
+                return Broadcast(txid, meaning)
+            spent = [item.previous for item in transaction.inputs] if meaning is Refusal.CONFLICT else []
+            by = await find_spender(self._client, spent, self._rules.family) if spent else None
+            raise BroadcastRefused(error.message, meaning, by) from None
         return Broadcast(txid, BroadcastState.WAITING if waits else BroadcastState.SENT)
 
     async def _waits(self, txid: Hash32) -> bool:

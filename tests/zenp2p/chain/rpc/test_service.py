@@ -171,7 +171,7 @@ async def test_a_transaction_is_sent_waits_and_is_mined(node: LitecoinNode) -> N
         assert {each.txid for each in states} == {payment.txid}
         with pytest.raises(BroadcastRefused) as other:
             await live.service.broadcast(_spend("alice", coin, COIN - 20_000).raw)
-        assert other.value.refusal is Refusal.CONFLICT
+        assert (other.value.refusal, other.value.by) == (Refusal.CONFLICT, payment.txid)
         node.mine()
         # The node says so before our index has the block, and the index afterwards.
         assert (await live.service.broadcast(payment.raw)).state is BroadcastState.MINED
