@@ -21,6 +21,9 @@ COMMANDS = {
     "treasury": Lazy(
         "cli.commands.treasury:treasury", "Pay a certified list: build, inspect, sign, combine, broadcast."
     ),
+    "announce": Lazy(
+        "cli.commands.announce:announce", "Say on the chain where this node listens: build, send, show."
+    ),
     "keys": Lazy("cli.commands.keys:keys", "Make, back up and restore secret keys."),
     "genesis": Lazy("cli.commands.genesis:genesis", "Make or show a network's genesis file."),
     "config": Lazy("cli.commands.config:config", "Check or print the configuration."),

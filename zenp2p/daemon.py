@@ -27,6 +27,7 @@ from protocol.node.messages import pack_signed
 from protocol.node.records import decode_slot
 from protocol.units import Hash32, OperatorKey
 from zenp2p.announced import Announced
+from zenp2p.api.announcement_methods import AnnouncementMethods
 from zenp2p.api.context import Context
 from zenp2p.api.explorer_methods import ExplorerMethods
 from zenp2p.api.methods import Methods
@@ -163,6 +164,7 @@ class Daemon:
         PayoutMethods(context).register(methods)
         TreasuryMethods(context).register(methods)
         ExplorerMethods(context).register(methods)
+        AnnouncementMethods(context).register(methods)
         return methods
 
     async def _submit(self, packed: bytes) -> None:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from cli.main import COMMANDS
+from zenp2p.api.announcement_methods import AnnouncementMethods
 from zenp2p.api.errors import ERROR_BY_CODE
 from zenp2p.api.explorer_methods import ExplorerMethods
 from zenp2p.api.methods import Methods
@@ -45,6 +46,7 @@ def test_methods() -> None:
     PayoutMethods(parts).register(methods)
     TreasuryMethods(parts).register(methods)
     ExplorerMethods(parts).register(methods)
+    AnnouncementMethods(parts).register(methods)
     stated = {name: params for name, params, _ in _rows("rpc.md", "## Methods")}
     assert stated == {method.name: ", ".join(method.params.__struct_fields__) for method in methods}
 

@@ -1,0 +1,166 @@
+"""`zenp2p announce`: say on the chain where this node listens, and see who said so.
+
+The stake's key never touches the node: `build` shows the line that its owner runs in a wallet.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.client import connect
+from cli.files import read_file, write_file
+from cli.options import json_option, load, place_options
+from cli.output import print_json, print_rows, printable
+from protocol.units import format_amount
+
+if TYPE_CHECKING:
+    from zenp2p.announcing import Announcer
+
+FILE = click.Path(path_type=Path)
+
+
+@click.group()
+def announce() -> None:
+    """Say on the chain where this node listens: build, send, show."""
+
+
+@announce.command()
+@click.option("--stake-address", required=True, metavar="ADDRESS", help="Whose coin is spent.")
+@click.option("--ip", default="", metavar="IP", help="Where others reach the node (default: as configured).")
+@click.option("--fqdn", default="", metavar="NAME", help="A host name in place of the IP address.")
+@click.option("--port", type=click.IntRange(1, 0xFFFF), help="The port there (default: as configured).")
+@click.option(
+    "--fee-rate",
+    type=click.IntRange(min=0),
+    default=1_000,
+    show_default=True,
+    help="Zatoshi for 1,000 bytes.",
+)
+@click.option(
+    "--stake-key", type=FILE, metavar="FILE", help="Sign with the stake's key file (mode 0600) at once."
+)
+@click.option("--out", type=FILE, required=True, help="The new file for the transaction, in hex.")
+@place_options
+@json_option
+@click.pass_context
+def build(
+    context: click.Context,
+    stake_address: str,
+    ip: str,
+    fqdn: str,
+    port: int | None,
+    fee_rate: int,
+    stake_key: Path | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Build the transaction that announces this node, unsigned.
+
+    It spends one coin of the stake address and pays all but the fee back to it. Its owner signs it in a
+    wallet; then `zenp2p announce send` relays it.
+    """
+    if ip and fqdn:
+        raise click.UsageError("give --ip or --fqdn, not both", context)
+    from zenp2p.announcing import describe_place, show_endpoint, sign_draft
+    from zenp2p.data_directory import DataDirectory
+    from zenp2p.identity import load_operator, read_secret
+
+    config = load(context).config
+    network = config.network
+    operator = load_operator(DataDirectory(Path(config.data_dir)).operator_seed).operator_key
+    place = ip or ("" if fqdn else network.announce_ip or network.ip)
+    announcement = describe_place(operator, port or network.announce_port or network.port, place, fqdn)
+    announcer = _announcer(context)
+    secret = read_secret(stake_key) if stake_key else None
+    draft = announcer.build(announcement, stake_address, fee_rate)
+    transaction = sign_draft(draft, secret) if secret else draft.transaction
+    write_file(out, f"{transaction.raw.hex()}\n".encode())
+    answer: dict[str, Any] = {
+        "file": str(out),
+        "operator": operator.hex(),
+        "endpoint": show_endpoint(announcement),
+        "stake_address": stake_address,
+        "fee": draft.fee,
+        "change": transaction.outputs[1].amount,
+        "signed": secret is not None,
+        "transaction": transaction.raw.hex(),
+        "sign_with": [] if secret else announcer.sign_lines(transaction),
+    }
+    _tell_built(answer, as_json)
+
+
+def _tell_built(answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+        return
+    lines = answer.pop("sign_with")
+    amounts = {name: format_amount(answer[name]) for name in ("fee", "change")}
+    print_rows({name.replace("_", " "): value for name, value in {**answer, **amounts}.items()})
+    if lines:
+        click.echo("the owner of the stake address signs it in a wallet:")
+        click.echo("\nor, in older wallets:\n".join(lines))
+        click.echo("then: zenp2p announce send WHAT-THE-WALLET-ANSWERS")
+    else:
+        click.echo(f"then: zenp2p announce send {printable(answer['file'])}")
+
+
+@announce.command()
+@click.argument("transaction", metavar="FILE|HEX")
+@place_options
+@json_option
+@click.pass_context
+def send(context: click.Context, transaction: str, as_json: bool) -> None:
+    """Check a signed announcement and hand it to the chain; sending it again is no error.
+
+    FILE holds the transaction in hex, or what the wallet answered when it signed.
+    """
+    answer = _announcer(context).send(_transaction_text(transaction))
+    if as_json:
+        print_json(answer)
+        return
+    rows = {
+        name: ", ".join(value) or None if isinstance(value, list) else value for name, value in answer.items()
+    }
+    print_rows(rows)
+
+
+def _transaction_text(given: str) -> str:
+    """Return what was typed when it is hex itself, else what the file of that name holds."""
+    from zenp2p.announcing import TRANSACTION_TEXT_MAX
+
+    if len(given) > 100 and all(digit in "0123456789abcdefABCDEF" for digit in given):
+        return given
+    return read_file(Path(given), TRANSACTION_TEXT_MAX).decode("utf-8", "replace")
+
+
+@announce.command()
+@click.option("--stake-address", default="", metavar="ADDRESS", help="Only what speaks for this address.")
+@click.option("--operator", default="", metavar="KEY", help="Only what names this operator.")
+@click.option("--first", type=click.IntRange(0), default=0, help="Begin with this transaction's number.")
+@click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True)
+@place_options
+@json_option
+@click.pass_context
+def show(
+    context: click.Context, stake_address: str, operator: str, first: int, limit: int, as_json: bool
+) -> None:
+    """What the chain holds, and which announcements count."""
+    asked = {"first": first, "limit": limit, "stake_address": stake_address, "operator": operator}
+    found: list[dict[str, Any]] = connect(context).call("chain.announcements", asked)
+    if as_json:
+        print_json({"announcements": found})
+        return
+    for each in found:
+        host = each["fqdn"] or each["ip"]
+        click.echo(f"{each['number']}  height {each['height']}  {each['operator']}  {host} {each['port']}")
+        for tie in each["stakes"]:
+            counts = "counts" if tie["counts"] else "does not count"
+            click.echo(f"    {tie['tie']} {tie['address']}  {format_amount(tie['balance'])}  {counts}")
+
+
+def _announcer(context: click.Context) -> "Announcer":
+    from zenp2p.announcing import Announcer
+    from zenp2p.genesis_description import read_genesis
+
+    return Announcer(read_genesis(Path(load(context).config.genesis)), connect(context))
