@@ -4,9 +4,10 @@ It stands where a node would, for what no real node can be made to do at will: t
 to answer nonsense, to be too busy. Ended when the test ends; one thread a connection.
 """
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -37,12 +38,20 @@ class ScriptedServer(ThreadingHTTPServer):
     def __init__(self, answer: Answer, port: int = 0) -> None:
         self.answer = answer
         self.ended = threading.Event()
+        self.connections: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), _Handler)
 
     @property
     def port(self) -> int:
         """Where it listens."""
         return self.server_address[1]
+
+    def hang_up(self) -> None:
+        """Close every connection, as a process that ends does."""
+        self.ended.set()
+        for connection in list(self.connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing of clients that left."""
@@ -51,6 +60,14 @@ class ScriptedServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: ScriptedServer
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections.add(self.connection)
+
+    def finish(self) -> None:
+        self.server.connections.discard(self.connection)
+        super().finish()
 
     def do_POST(self) -> None:
         size = int(self.headers.get("content-length", "0"))
@@ -79,7 +96,7 @@ def serving(answer: Answer, port: int = 0) -> Iterator[ScriptedServer]:
     try:
         yield server
     finally:
-        server.ended.set()
         server.shutdown()
         server.server_close()
+        server.hang_up()
         thread.join()
