@@ -243,6 +243,20 @@ async def test_a_port_where_nobody_listens_is_unreachable(script: Script) -> Non
             await client.call("getblockcount")
 
 
+async def test_no_proxy_of_the_environment_hears_our_password(
+    script: Script, settings: NodeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = Script()
+    with serving(proxy) as other:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{other.port}")
+        monkeypatch.setenv("NO_PROXY", "")
+        monkeypatch.setenv("no_proxy", "")
+        async with NodeClient(settings) as client:
+            assert await client.call("getblockcount", 1) == [1]
+    assert proxy.asked == [] and len(script.asked) == 1
+
+
 class Cookies(Script):
     """Lets in who has the cookie of now."""
 
@@ -271,7 +285,9 @@ async def test_the_cookie_of_a_restarted_node_is_read_anew_once(tmp_path: Path) 
                 await client.call("getblockcount")
             assert script.asked == ["denied", "denied"]
             cookie.write_text(script.now)
+            script.asked.clear()
             assert await client.call("getblockcount") == []
+            assert "denied" not in script.asked
 
 
 @pytest.mark.parametrize("status", [401, 403])
