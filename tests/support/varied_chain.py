@@ -5,7 +5,7 @@ decides nothing; the node's consensus rules judge every one of them.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from protocol.chain.address import encode_secret_key, pay_to_script_hash
@@ -83,18 +83,19 @@ class VariedChain:
 
     node: LitecoinNode
     seed: int = 1
+    owners: Sequence[str] = OWNERS
+    kinds: Sequence[Callable[[str], Kind]] = KINDS
     coins: list[tuple[OutPoint, int, Kind]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._draw = random.Random(self.seed)
 
-    def begin(self) -> None:
-        """Give the owners coins of every kind, from the miner's."""
-        outputs = [TxOutput(200_000_000, make(owner).script) for owner in OWNERS for make in KINDS]
-        tx = self.node.purse.build(outputs)
-        kinds = [make(owner) for owner in OWNERS for make in KINDS]
+    def begin(self, owners: Sequence[str] | None = None, amount: int = 200_000_000) -> None:
+        """Give owners (all, when none are named) a coin of every kind, from the miner's."""
+        kinds = [make(owner) for owner in owners or self.owners for make in dict.fromkeys(self.kinds)]
+        tx = self.node.purse.build([TxOutput(amount, kind.script) for kind in kinds])
         self._mine([tx])
-        self.coins += [(OutPoint(tx.txid, at), 200_000_000, kind) for at, kind in enumerate(kinds)]
+        self.coins += [(OutPoint(tx.txid, at), amount, kind) for at, kind in enumerate(kinds)]
 
     def grow(self, blocks: int, transactions: int = 4) -> None:
         """Mine blocks of such transactions, some of which spend each other's outputs within the block."""
@@ -111,7 +112,7 @@ class VariedChain:
                 chosen.append(self.coins.pop(at))
         total = sum(amount for _, amount, _ in chosen) - FEE
         count = draw.randint(1, 5)
-        kinds = [draw.choice(KINDS)(draw.choice(OWNERS)) for _ in range(count)]
+        kinds = [draw.choice(self.kinds)(draw.choice(self.owners)) for _ in range(count)]
         outputs = [TxOutput(total // count, kind.script) for kind in kinds]
         if draw.random() < 0.4:
             data = TxOutput(0, null_data(draw.randbytes(draw.randint(0, 80))))

@@ -12,13 +12,14 @@ from typing import Annotated
 from msgspec import Meta, structs
 
 from protocol.chain.address import decode_address
+from protocol.chain.script import address_script
 from protocol.chain.transaction import OutPoint, TxOutput, decode_transaction
 from protocol.units import Hash32, Zatoshi
 from zenp2p.api.context import Context, computed, display
 from zenp2p.api.errors import InvalidParams, NotFound
 from zenp2p.api.methods import Methods, NoParams, Params
 from zenp2p.api.transaction_view import TransactionView
-from zenp2p.chain.index import ANSWERS_MAX
+from zenp2p.chain.index import ANSWERS_MAX, Unspent
 
 BlockHeight = Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
 OutputIndex = Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
@@ -214,23 +215,17 @@ class ExplorerMethods:
         """A page of unspent outputs, in the order of their ids as the chain computes them."""
         address = self._address(params.address)
         after = _outpoint(params.after) if params.after else None
-        found: list[object] = []
-        txid, outputs = b"", tuple[TxOutput, ...]()
-        for coin in self._index.unspent(address, params.limit, after):
-            if coin.outpoint.txid != txid:
-                txid = coin.outpoint.txid
-                outputs = self._outputs(txid)
-            found.append(
-                {
-                    "txid": display(txid),
-                    "index": coin.outpoint.index,
-                    "amount": coin.output.amount,
-                    "script": outputs[coin.outpoint.index].script.hex(),
-                    "height": coin.output.height,
-                    "coinbase": coin.output.coinbase,
-                }
-            )
-        return found
+        return [
+            {
+                "txid": display(coin.outpoint.txid),
+                "index": coin.outpoint.index,
+                "amount": coin.output.amount,
+                "script": self._script(coin, address).hex(),
+                "height": coin.output.height,
+                "coinbase": coin.output.coinbase,
+            }
+            for coin in self._index.unspent(address, params.limit, after)
+        ]
 
     async def transaction(self, params: TransactionParams) -> object:
         """A mined transaction and how deep it is buried."""
@@ -278,6 +273,12 @@ class ExplorerMethods:
         if found is None:
             raise NotFound(f"block {params.hash} is not on the active chain")
         return found
+
+    def _script(self, coin: Unspent, address: bytes) -> bytes:
+        """Return the script of an address's output."""
+        if coin.output.is_plain:
+            return address_script(address)
+        return self._outputs(coin.outpoint.txid)[coin.outpoint.index].script
 
     def _outputs(self, txid: bytes) -> tuple[TxOutput, ...]:
         """Return the outputs of a transaction of which the index knows one."""

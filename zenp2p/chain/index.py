@@ -8,6 +8,7 @@ valid already. Which block comes next is left to `follower`. Spec: `spec/index.m
 """
 
 from dataclasses import dataclass
+from itertools import islice
 
 from protocol.chain.block import BlockHeader, parse_block
 from protocol.chain.rules import ChainFamily, ChainRules
@@ -18,6 +19,7 @@ from zenp2p.chain.announcements import Announcements
 from zenp2p.chain.index_batch import IndexBatch
 from zenp2p.chain.index_format import encode_format, remove_older_format
 from zenp2p.chain.index_records import (
+    CHANGE_KEY,
     FORMAT_KEY,
     HEAD_KEY,
     ORDINAL_KEY,
@@ -229,9 +231,9 @@ class ChainIndex:
 
     def history(self, address: bytes, first: int = 0, limit: int = ANSWERS_MAX) -> tuple[Change, ...]:
         """Return an address's changes from number `first` on, oldest first."""
-        account = self.account(address)
-        end = min(account.changes if account is not None else 0, first + min(limit, ANSWERS_MAX))
-        return tuple(self._change(address, number) for number in range(first, end))
+        before = change_key(address, first - 1) if first > 0 else b""
+        records = self._store.iterate(CHANGE_KEY + address, before)
+        return tuple(decode_change(data) for _, data in islice(records, min(limit, ANSWERS_MAX)))
 
     def unspent(
         self, address: bytes, limit: int = ANSWERS_MAX, after: OutPoint | None = None

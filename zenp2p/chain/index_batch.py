@@ -6,9 +6,9 @@ transactions say what they touched. Reading goes through the writes that are
 pending. Key formats are `index_records`', lookups `index`'s. Spec: `spec/index.md`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from protocol.chain.script import script_address
+from protocol.chain.script import address_script, script_address
 from protocol.chain.transaction import OutPoint, Transaction, is_coinbase
 from protocol.errors import InvalidChainData
 from protocol.units import Height, Zatoshi
@@ -99,7 +99,8 @@ class IndexBatch:
             self._spend(item.previous, Spender(ordinal, position), moves)
         for index, output in enumerate(tx.outputs if coins else ()):
             address = script_address(output.script)
-            made = IndexedOutput(Zatoshi(output.amount), address, height, coinbase)
+            plain = address is not None and address_script(address) == output.script
+            made = IndexedOutput(Zatoshi(output.amount), address, height, coinbase, plain)
             self._put_output(OutPoint(txid, index), made)
             if address is not None:
                 _move(moves, address).receive(output.amount)
@@ -158,8 +159,7 @@ class IndexBatch:
         if output is None or output.spender is not None:
             shown = f"{outpoint.txid[::-1].hex()}:{outpoint.index}"
             raise InvalidChainData(f"output {shown} is {'spent twice' if output else 'not on the chain'}")
-        spent = IndexedOutput(output.amount, output.address, output.height, output.coinbase, spender)
-        self._put_output(outpoint, spent)
+        self._put_output(outpoint, replace(output, spender=spender))
         if output.address is not None:
             _move(moves, output.address).spend(output.amount)
 
@@ -167,9 +167,7 @@ class IndexBatch:
         output = self._output(outpoint)
         if output is None:
             return  # made before a partial chain begins
-        self._put_output(
-            outpoint, IndexedOutput(output.amount, output.address, output.height, output.coinbase)
-        )
+        self._put_output(outpoint, replace(output, spender=None))
         if output.address is not None:
             _move(moves, output.address).spend(output.amount)
 

@@ -30,7 +30,8 @@ TXID_SIZE = 32
 _HEAD = struct.Struct(">I32sQQ")
 _BLOCK = struct.Struct(">32sQ")
 _PLACE = struct.Struct(">QI")
-_OUTPUT = struct.Struct(">QI?")
+_OUTPUT = struct.Struct(">QIB")
+_COINBASE, _PLAIN = 1, 2
 _SPENDER = struct.Struct(">QI")
 _ACCOUNT = struct.Struct(">IQI16sI")
 _RECEIVED_SIZE = 16
@@ -73,6 +74,8 @@ class IndexedOutput:
     address: bytes | None
     height: Height
     coinbase: bool
+    is_plain: bool
+    """Whether the script is `address_script` of the address; else it stands in the transaction alone."""
     spender: Spender | None = None
 
 
@@ -205,19 +208,21 @@ def decode_place(data: bytes) -> Place:
 
 
 def encode_output_entry(output: IndexedOutput) -> bytes:
-    """Return amount (8), height (4), coinbase (1), address (21, all ones: none), and the spender if any."""
-    data = _OUTPUT.pack(output.amount, output.height, output.coinbase) + (output.address or _NO_ADDRESS)
+    """Return amount (8), height (4), flags (1), address (21, all ones: none), and the spender if any."""
+    flags = output.coinbase * _COINBASE | output.is_plain * _PLAIN
+    data = _OUTPUT.pack(output.amount, output.height, flags) + (output.address or _NO_ADDRESS)
     return data if output.spender is None else data + _SPENDER.pack(*output.spender)
 
 
 def decode_output_entry(data: bytes) -> IndexedOutput:
     """Read `encode_output_entry`."""
-    amount, height, coinbase = _OUTPUT.unpack_from(data)
+    amount, height, flags = _OUTPUT.unpack_from(data)
     end = _OUTPUT.size + _ADDRESS_SIZE
     address = data[_OUTPUT.size : end]
     spender = Spender(*_SPENDER.unpack_from(data, end)) if len(data) > end else None
     owner = None if address == _NO_ADDRESS else address
-    return IndexedOutput(Zatoshi(amount), owner, Height(height), coinbase, spender)
+    coinbase, is_plain = bool(flags & _COINBASE), bool(flags & _PLAIN)
+    return IndexedOutput(Zatoshi(amount), owner, Height(height), coinbase, is_plain, spender)
 
 
 def encode_account(account: Account) -> bytes:

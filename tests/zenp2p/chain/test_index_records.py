@@ -37,7 +37,11 @@ def test_place(place: r.Place) -> None:
     assert r.decode_place(r.encode_place(place)) == place
 
 
-@given(st.builds(r.IndexedOutput, AMOUNTS, st.none() | ADDRESSES, HEIGHTS, st.booleans(), SPENDERS))
+@given(
+    st.builds(
+        r.IndexedOutput, AMOUNTS, st.none() | ADDRESSES, HEIGHTS, st.booleans(), st.booleans(), SPENDERS
+    )
+)
 def test_output(output: r.IndexedOutput) -> None:
     assert r.decode_output_entry(r.encode_output_entry(output)) == output
 
