@@ -72,6 +72,9 @@ class ChainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     node_password_file: Annotated[
         PathText, Meta(description="file (mode 0600) with the chain node's rpcpassword")
     ] = ""
+    node_zmq: Annotated[
+        str, Meta(description="the chain node's zmqpubhashblock: tcp://<loopback ip>:<port>; empty: none")
+    ] = ""
 
 
 class RpcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -63,9 +63,10 @@ def test_the_report_has_everything(report: dict[str, Any]) -> None:
     shapes = {
         "": (
             report,
-            "network_id nodes challenges payout payment verify seconds "
+            "network_id chain nodes challenges payout payment verify seconds "
             "peak_rss_mb_per_node cpu_seconds_per_node",
         ),
+        "chain": (report["chain"], "kind version dialect"),
         "nodes": (report["nodes"][0], "name role operator stake_address ip"),
         "challenges": (report["challenges"][0], "seq anchor_height anchor_hash verdicts"),
         "payout": (

@@ -158,9 +158,9 @@ def processes_in(folder: Path) -> list[int]:
 
 
 @contextmanager
-def running_devnet(folder: Path) -> Iterator[Devnet]:
+def running_devnet(folder: Path, *options: str) -> Iterator[Devnet]:
     """Run a devnet until its first payment, and end it in every case."""
-    devnet = Devnet(folder)
+    devnet = Devnet(folder, *options)
     try:
         assert devnet.report
         yield devnet

@@ -17,7 +17,7 @@ from typing import Any
 from zenp2p.api.client import AccessDenied, DaemonUnreachable, RpcClient
 from zenp2p.api.errors import NotReady
 from zenp2p.devnet.foundry import FoundedNode, Post, found_network
-from zenp2p.devnet.ground import EmbeddedGround
+from zenp2p.devnet.ground import EmbeddedGround, Ground
 from zenp2p.devnet.processes import DaemonDied, Processes, Usage
 from zenp2p.vote_file import VoteFile
 
@@ -38,9 +38,17 @@ class LiveNetwork:
     """Daemons of one founded network, by name."""
 
     def __init__(
-        self, folder: Path, posts: Sequence[Post], *, start_delay: int = 0, first_challenge: int = 8
+        self,
+        folder: Path,
+        posts: Sequence[Post],
+        *,
+        start_delay: int = 0,
+        first_challenge: int = 8,
+        ground: Ground | None = None,
     ) -> None:
-        self.founded = found_network(folder / "network", posts, EmbeddedGround(start_delay, first_challenge))
+        """Found it on a chain, by default its own; another one is made and ended by whoever hands it in."""
+        chain = ground or EmbeddedGround(start_delay, first_challenge)
+        self.founded = found_network(folder / "network", posts, chain)
         self.nodes: dict[str, FoundedNode] = {node.post.name: node for node in self.founded.nodes}
         self.names = tuple(self.nodes)
         self.up: set[str] = set()
@@ -204,8 +212,10 @@ def check_safety(network: LiveNetwork, scratch: Path) -> None:
 
 
 @contextmanager
-def live_network(folder: Path, posts: Sequence[Post], **settings: int) -> Iterator[LiveNetwork]:
+def live_network(
+    folder: Path, posts: Sequence[Post], *, start_delay: int = 0, first_challenge: int = 8
+) -> Iterator[LiveNetwork]:
     """Run a network until all are connected, and end it in every case."""
-    with LiveNetwork(folder, posts, **settings) as network:
+    with LiveNetwork(folder, posts, start_delay=start_delay, first_challenge=first_challenge) as network:
         network.wait_connected()
         yield network

@@ -14,7 +14,7 @@ from protocol.chain import rules as chain_rules
 from protocol.chain.rules import ChainRules
 from protocol.genesis import Baton, ChainStart, FirstBlock
 from protocol.parameters import DEVNET
-from protocol.units import COIN
+from protocol.units import COIN, OperatorKey
 from zenp2p.chain.embedded.definition import genesis_block
 from zenp2p.chain.embedded.wallet import WalletKey
 
@@ -50,7 +50,7 @@ class Arrival:
     """A node that announces itself on the chain: its stake, and where it listens (packed address)."""
 
     stake: WalletKey
-    operator_key: bytes
+    operator_key: OperatorKey
     ip: bytes
     port: int
 

@@ -1,8 +1,9 @@
 """A real node's chain for a local network: litecoind on regtest, in the network's own folder.
 
 Answers for: treasury and stakes are paid on that chain before the network is founded,
-and a block is mined every block time from a stated moment on. All daemons ask the one
-node. The node as a process is `litecoind`'s business, paying `coins`'. Spec: `spec/devnet.md`.
+newcomers are announced there, and a block is mined every block time from a stated moment
+on. All daemons ask the one node. The node as a process is `litecoind`'s business, paying
+`coins`'. Spec: `spec/devnet.md`.
 """
 
 import threading
@@ -12,10 +13,11 @@ from pathlib import Path
 from protocol.chain import rules as chain_rules
 from protocol.chain.encoding import parse_display_hash
 from protocol.chain.script import address_script
-from protocol.chain.transaction import TxOutput
+from protocol.chain.transaction import OutPoint, TxOutput
 from protocol.errors import ZenError
 from protocol.genesis import Baton
 from protocol.parameters import DEVNET
+from protocol.tracking.announcement import Announcement, build_announcing
 from zenp2p.devnet.coins import Purse
 from zenp2p.devnet.ground import TREASURY_FUNDS, Arrival, Laid, Stake
 from zenp2p.devnet.litecoin_client import LitecoinClient
@@ -24,6 +26,8 @@ from zenp2p.identity import new_secret
 
 BLOCKS_OF_FUNDS = 10
 """Coinbases of 50 coins that must be mature: the treasury's, eight stakes, fees."""
+ANNOUNCING_COIN = 1_000_000
+"""Zatoshi that a newcomer's stake address gets beside its stake, to announce with."""
 LEAD_BLOCKS = 16
 """Blocks from founding to the first challenge at least: time for newcomers to register."""
 
@@ -33,7 +37,7 @@ class LitecoinGround:
 
     kind = "litecoind"
     rules = chain_rules.LITECOIN_REGTEST
-    announces = False
+    announces = True
 
     def __init__(self, folder: Path, start_delay: int) -> None:
         """Say where the node will be; blocks are made from `start_delay` seconds after `begin` on."""
@@ -73,7 +77,18 @@ class LitecoinGround:
         return Laid(start, Baton(txid=parse_display_hash(txid), index=0), first)
 
     def announce(self, arrivals: Sequence[Arrival]) -> None:
-        """Do nothing: newcomers know the founders."""
+        """Give each newcomer's stake address a coin beside its stake, and announce with that one."""
+        outputs = [TxOutput(ANNOUNCING_COIN, address_script(arrival.stake.address)) for arrival in arrivals]
+        if not outputs:
+            return
+        txid = parse_display_hash(self.purse.pay(outputs))
+        self.purse.mine()
+        for index, arrival in enumerate(arrivals):
+            said = Announcement(arrival.operator_key, arrival.port, ip=arrival.ip)
+            own = arrival.stake.address
+            unsigned = build_announcing(said, own, OutPoint(txid, index), ANNOUNCING_COIN)
+            self.node.client.send(arrival.stake.sign(unsigned, [address_script(own)]).raw)
+        self.purse.mine()
 
     def settings(self, number: int, node_address: str) -> Sequence[str]:
         """Have every daemon ask the node."""

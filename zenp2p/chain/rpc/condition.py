@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from protocol.errors import InvalidChainData, ZenError
-from zenp2p.chain.rpc.errors import BadAnswer, NodeBusy, NodeDenied, NodeUnreachable, NodeWarmingUp
+from zenp2p.chain.rpc.errors import (
+    BadAnswer,
+    ForeignNode,
+    NodeBusy,
+    NodeDenied,
+    NodeUnreachable,
+    NodeWarmingUp,
+)
 from zenp2p.chain.rpc.source import ForeignChain, PrunedNode
 
 
@@ -57,6 +64,7 @@ _STATES: tuple[tuple[type[ZenError], NodeState], ...] = (
     (PrunedNode, NodeState.PRUNED),
     (InvalidChainData, NodeState.UNREADABLE),
     (BadAnswer, NodeState.CONFUSED),
+    (ForeignNode, NodeState.CONFUSED),
 )
 
 

@@ -3,8 +3,9 @@
 Answers for: the index goes where the node's active chain goes, through reorganisations of
 any depth; while the node is not to be had, or is not on our chain, the index stays where
 it is and `condition` says why; transactions of our own user are handed to it. Reading the
-chain is `source`'s, what a state means for the operator `condition`'s. Fulfils
-`zenp2p.chain.service.ChainService`. Spec: `spec/external_chain.md`.
+chain is `source`'s, hints that a block came are `hints`', what a state means for the
+operator `condition`'s. Fulfils `zenp2p.chain.service.ChainService`.
+Spec: `spec/external_chain.md`.
 """
 
 import logging
@@ -23,6 +24,7 @@ from zenp2p.chain.rpc.client import NodeClient, NodeSettings
 from zenp2p.chain.rpc.condition import NodeCondition, NodeState, condition_of
 from zenp2p.chain.rpc.dialect import NodeIdentity, learn_node
 from zenp2p.chain.rpc.errors import NodeError, NodeRefusal
+from zenp2p.chain.rpc.hints import listen
 from zenp2p.chain.rpc.pool import find_spender
 from zenp2p.chain.rpc.source import NodeChain, NodeTip, Part
 from zenp2p.chain.rpc.window import Window
@@ -45,7 +47,7 @@ PREPARE_SECONDS = 60
 class RpcService:
     """The chain of one node, with its index."""
 
-    def __init__(self, genesis: Genesis, store: Store, settings: NodeSettings) -> None:
+    def __init__(self, genesis: Genesis, store: Store, settings: NodeSettings, zmq: str = "") -> None:
         """Open the index; raises `StoreError` when it is of another chain."""
         if not isinstance(genesis.start, bytes):
             raise AssertionError("a network with a chain of its own has no node beside it")
@@ -54,6 +56,7 @@ class RpcService:
             raise StoreError("the store holds another chain than the genesis file names")
         self._rules = genesis.chain
         self._client = NodeClient(settings)
+        self._zmq = zmq
         self._node = NodeChain(self._client, self.index, genesis.start)
         spacing = genesis.parameters.block_seconds / POLLS_PER_BLOCK
         self._poll_seconds = min(max(spacing, POLL_SECONDS_MIN), POLL_SECONDS_MAX)
@@ -105,7 +108,8 @@ class RpcService:
 
     async def run(self, network: Network, on_event: OnEvent) -> None:
         """Follow the node until cancelled."""
-        async with self._client:
+        async with self._client, trio.open_nursery() as nursery:
+            nursery.start_soon(listen, self._zmq, self.notify)
             await self._poll(on_event)
 
     async def broadcast(self, raw: bytes) -> Broadcast:

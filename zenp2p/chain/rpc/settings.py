@@ -31,6 +31,16 @@ def node_settings(settings: ChainSettings) -> NodeSettings:
         raise ConfigError(f"chain.node: {error}") from None
 
 
+def check_zmq(endpoint: str) -> None:
+    """Raise `ConfigError` unless `endpoint` is empty or a `tcp://` address of this machine."""
+    if not endpoint:
+        return
+    scheme, _, place = endpoint.partition("://")
+    if scheme != "tcp":
+        raise ConfigError(f"chain.node_zmq: {endpoint!r} is not tcp://<loopback ip>:<port>")
+    _loopback("chain.node_zmq", place)
+
+
 def _loopback(key: str, place: str) -> tuple[str, int]:
     """Return (address, port) of `ip:port`; a name is refused: what it resolves to is not ours to decide."""
     host, _, port = place.rpartition(":")
