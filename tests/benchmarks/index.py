@@ -5,9 +5,11 @@ P2PKH. `build_ratio` is the rate at which the daemon's own way (fetch, check, in
 index, divided by the rate at which the same code only fetches the same blocks. Then a process with that
 index answers over the daemon's RPC, the node over its own, to one client: the same code, one kept-alive
 connection each, in interleaved rounds.
-A transaction is `getrawtransaction TXID true` there and `chain.transaction` with `decode` here; an
-address is `scantxoutset` there, and here balance, history and unspent outputs in one batch. The
-memory is that of the process that builds, when it has half of the blocks and when it has all.
+A transaction is `getrawtransaction TXID true` there and `chain.transaction` with `decode` here. An
+address is `scantxoutset` there, and here what that says, balance and unspent outputs, in one batch; the
+node's time grows with all unspent outputs, so a crowd that nobody asks about is paid first (a real chain
+has a hundred times as many). A node has no history of an address: ours is measured alone. The memory is that
+of the process that builds, with half of the blocks and with all.
 
     python -m tests.benchmarks.index --json
 """
@@ -32,6 +34,9 @@ from typing import Any
 import trio
 
 from protocol.chain.encoding import parse_display_hash
+from protocol.chain.script import address_script
+from protocol.chain.transaction import TxOutput
+from protocol.crypto import sha256
 from tests.support.index_server import build, genesis_of
 from tests.support.litecoind import LitecoinNode, litecoin_node
 from tests.support.varied_chain import VariedChain, public_key_hash, script_hash
@@ -43,6 +48,7 @@ from zenp2p.store import LevelStore
 
 BLOCKS, TRANSACTIONS, OWNERS = 300, 15, 150
 OWNERS_AT_ONCE = 50
+CROWD, CROWD_AT_ONCE, CROWD_AMOUNT = 20_000, 1_000, 10_000
 ROUNDS = 7
 SINGLE, BATCHES, BATCH, ADDRESSES = 400, 8, 100, 40
 """Questions of each kind in one round."""
@@ -85,7 +91,11 @@ def their_transaction(txid: str) -> dict[str, Any]:
 
 
 def our_address(address: str) -> list[dict[str, Any]]:
-    return [question(f"chain.{name}", {"address": address}) for name in ("address", "history", "unspent")]
+    return [question(f"chain.{name}", {"address": address}) for name in ("address", "unspent")]
+
+
+def our_history(address: str) -> dict[str, Any]:
+    return question("chain.history", {"address": address})
 
 
 def their_address(address: str) -> dict[str, Any]:
@@ -112,9 +122,18 @@ def varied_node(node: LitecoinNode, blocks: int, transactions: int) -> None:
     """Fill the node's chain."""
     owners = [f"owner {number}" for number in range(OWNERS)]
     chain = VariedChain(node, owners=owners, kinds=(*[public_key_hash] * 9, script_hash))
+    for number in range(CROWD // CROWD_AT_ONCE):
+        pay_crowd(node, [f"one of many {number} {at}" for at in range(CROWD_AT_ONCE)])
     for start in range(0, OWNERS, OWNERS_AT_ONCE):
         chain.begin(owners[start : start + OWNERS_AT_ONCE])
     chain.grow(blocks, transactions)
+
+
+def pay_crowd(node: LitecoinNode, names: Sequence[str]) -> None:
+    """Pay a little to addresses that nobody has a key of."""
+    scripts = [address_script(b"\x00" + sha256(name.encode())[:20]) for name in names]
+    tx = node.purse.build([TxOutput(CROWD_AMOUNT, script) for script in scripts])
+    node.client.call("generateblock", node.purse.address, [tx.raw.hex()])
 
 
 def building(node: LitecoinNode, rounds: int) -> dict[str, float]:
@@ -192,18 +211,23 @@ def asking(
             ("our", ours, our_transaction, our_address),
             ("node", theirs, their_transaction, their_address),
         ):
-            for kind, bodies in (
-                ("transactions", [encode(transaction(txid)) for txid in single]),
-                (
-                    "batched_transactions",
-                    [encode([transaction(txid) for txid in txids]) for txids in batches],
-                ),
-                ("addresses", [encode(address(each)) for each in asked]),
-            ):
-                took = seconds(partial(ask_all, asker, bodies))
+            bodies = {
+                "transactions": [encode(transaction(txid)) for txid in single],
+                "batched_transactions": [encode([transaction(txid) for txid in each]) for each in batches],
+                "addresses": [encode(address(each)) for each in asked],
+            }
+            if asker is ours:
+                bodies["histories"] = [encode(our_history(each)) for each in asked]
+            for kind, kinds_bodies in bodies.items():
+                took = seconds(partial(ask_all, asker, kinds_bodies))
                 times.setdefault(f"{who}_{kind}", []).append(took)
         theirs.close()
-    counts = {"transactions": SINGLE, "batched_transactions": BATCHES * BATCH, "addresses": ADDRESSES}
+    counts = {
+        "transactions": SINGLE,
+        "batched_transactions": BATCHES * BATCH,
+        "addresses": ADDRESSES,
+        "histories": ADDRESSES,
+    }
     figures = {
         f"{name}_per_second": counts[name.partition("_")[2]] / statistics.median(values)
         for name, values in times.items()

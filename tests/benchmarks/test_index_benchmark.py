@@ -13,6 +13,7 @@ def test_every_figure_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
         ("ADDRESSES", 3),
         ("OWNERS", 20),
         ("OWNERS_AT_ONCE", 20),
+        ("CROWD", 1_000),
     ):
         monkeypatch.setattr(index, name, value)
     figures = index.run(rounds=1, blocks=6, transactions=3)
@@ -24,6 +25,7 @@ def test_every_figure_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
         "build_ratio",
         "transactions",
         *(f"{who}_{kind}_per_second" for who in ("our", "node") for kind in kinds),
+        "our_histories_per_second",
         "transaction_ratio",
         "transaction_batch_ratio",
         "address_ratio",
