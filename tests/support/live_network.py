@@ -68,9 +68,9 @@ class LiveNetwork:
 
     # Processes.
 
-    def start(self, name: str) -> None:
-        """Start a node's daemon."""
-        self._processes.start(self.nodes[name])
+    def start(self, name: str, command: Sequence[str] = ()) -> None:
+        """Start a node's daemon, or what stands for it."""
+        self._processes.start(self.nodes[name], command)
         self.up.add(name)
 
     def stop(self, name: str, number: int = signal.SIGTERM) -> tuple[int, float]:

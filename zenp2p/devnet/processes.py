@@ -42,13 +42,13 @@ class Processes:
     def __init__(self) -> None:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, node: FoundedNode) -> None:
-        """Start a node's daemon; its output goes to `output` in its directory."""
+    def start(self, node: FoundedNode, command: Sequence[str] = ()) -> None:
+        """Start a node's daemon, or a command in its place; its output goes to `output` in its directory."""
         path = node.directory.path
         descriptor = os.open(path / "output", os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
         with open(descriptor, "ab") as output:
             self._running[node.post.name] = subprocess.Popen(
-                command_of(node),
+                command or command_of(node),
                 cwd=path,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
