@@ -28,6 +28,7 @@ from protocol.node.records import decode_slot
 from protocol.units import Hash32, OperatorKey
 from zenp2p.announced import Announced
 from zenp2p.api.announcement_methods import AnnouncementMethods
+from zenp2p.api.chain_node_methods import ChainNodeMethods
 from zenp2p.api.context import Context
 from zenp2p.api.explorer_methods import ExplorerMethods
 from zenp2p.api.methods import Methods
@@ -160,6 +161,7 @@ class Daemon:
     def _methods(self) -> Methods:
         context = Context(self.node, self.opened.chain, self.network, self._submit, self._problems)
         methods = Methods()
+        ChainNodeMethods(context).register(methods)
         NodeMethods(context).register(methods)
         PayoutMethods(context).register(methods)
         TreasuryMethods(context).register(methods)

@@ -63,7 +63,6 @@ class NodeMethods:
         methods.add("challenge.current", NoParams, self.current, "The newest challenge and our samples.")
         methods.add("challenge.show", SeqParams, self.show, "One challenge with every verdict.")
         methods.add("challenge.why", SeqParams, self.why, "Our own verdict, its reason, and our receipts.")
-        methods.add("chain.notify", NoParams, self.notify, "There may be a new block: look at the node now.")
         methods.add("registration.submit", EnvelopeParams, self.submit, "Hand in a (de)registration.")
 
     async def status(self, params: NoParams) -> object:
@@ -160,11 +159,6 @@ class NodeMethods:
             raise InvalidParams("envelope: not hexadecimal") from None
         await self._context.submit(bytes((PLAIN if params.deregistration else SIGNED,)) + data)
         return {"accepted": True}
-
-    async def notify(self, params: NoParams) -> object:
-        """Look at the chain's node at once; harmless however often it is called."""
-        self._context.chain.notify()
-        return {"height": self._context.chain.index.tip()[0]}
 
     def _opened(self, seq: int) -> OpenChallenge:
         for opened in self._node.tracker.open_challenges():

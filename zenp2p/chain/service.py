@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from protocol.units import OperatorKey
+from protocol.chain.transaction import OutPoint
+from protocol.units import Hash32, Height, OperatorKey, Zatoshi
 from zenp2p.chain.broadcast import Broadcast
 from zenp2p.chain.index import ChainIndex
 from zenp2p.chain.source import ChainEvent
@@ -32,6 +33,21 @@ class ChainCondition:
     problem: str
     height: int | None
     """The last height that the chain's own side knows of; None where it has not said."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnspentThere:
+    """What a node says that nothing spends at an address, sorted by outpoint, as of one of its blocks."""
+
+    height: Height
+    block_hash: Hash32
+    unspent: tuple[tuple[OutPoint, Zatoshi, Height], ...]
+    """Each output, its amount, and the height of its block."""
+
+    @property
+    def balance(self) -> Zatoshi:
+        """The sum of the amounts."""
+        return Zatoshi(sum(amount for _, amount, _ in self.unspent))
 
 
 class ChainService(Protocol):
@@ -57,6 +73,12 @@ class ChainService(Protocol):
         """Take a transaction of our own user and relay it; the same one again is no error.
 
         Raises `InvalidChainData` or `BroadcastRefused` when it is not taken.
+        """
+
+    async def unspent_there(self, address: str) -> UnspentThere | None:
+        """Return what the chain's own node says of an address; None where there is no other node.
+
+        Raises `RequestError` when that node does not know such things.
         """
 
     def notify(self) -> None:

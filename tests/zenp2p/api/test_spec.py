@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from cli.main import COMMANDS
 from zenp2p.api.announcement_methods import AnnouncementMethods
+from zenp2p.api.chain_node_methods import ChainNodeMethods
 from zenp2p.api.errors import ERROR_BY_CODE
 from zenp2p.api.explorer_methods import ExplorerMethods
 from zenp2p.api.methods import Methods
@@ -43,6 +44,7 @@ def test_methods() -> None:
     methods = Methods()
     parts = cast(Any, SimpleNamespace(node=None, chain=SimpleNamespace(index=None), network=None))
     NodeMethods(parts).register(methods)
+    ChainNodeMethods(parts).register(methods)
     PayoutMethods(parts).register(methods)
     TreasuryMethods(parts).register(methods)
     ExplorerMethods(parts).register(methods)

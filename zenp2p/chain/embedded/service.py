@@ -81,6 +81,9 @@ class EmbeddedService:
     async def prepare(self) -> None:
         """Do nothing: the first block follows from the genesis file."""
 
+    async def unspent_there(self, address: str) -> None:
+        """Return nothing: there is no other node."""
+
     def notify(self) -> None:
         """Do nothing: peers tell of new blocks themselves."""
 

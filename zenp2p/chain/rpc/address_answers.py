@@ -4,36 +4,21 @@ Answers for: one form of the answer, so that our own index can be held against t
 node's. How it is asked is `dialect`'s. Spec: `spec/external_chain.md`.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from protocol.chain.encoding import parse_display_hash
 from protocol.chain.transaction import OutPoint
 from protocol.errors import RequestError
-from protocol.units import Hash32, Height, Zatoshi
+from protocol.units import Height, Zatoshi
 from zenp2p.chain.rpc.amounts import to_zatoshi
 from zenp2p.chain.rpc.dialect import AddressQuery
 from zenp2p.chain.rpc.errors import BadAnswer
+from zenp2p.chain.service import UnspentThere
 
 INDEX_MAX = 0xFFFF_FFFF
 
 
-@dataclass(frozen=True, slots=True)
-class UnspentAnswer:
-    """The outputs at the addresses asked for that nothing on the chain spends, sorted, as of a block."""
-
-    height: Height
-    block_hash: Hash32
-    unspent: tuple[tuple[OutPoint, Zatoshi, Height], ...]
-    """Each output, its amount, and the height of its block."""
-
-    @property
-    def balance(self) -> Zatoshi:
-        """The sum of the amounts."""
-        return Zatoshi(sum(amount for _, amount, _ in self.unspent))
-
-
-def parse_unspent(query: AddressQuery, answer: Any) -> UnspentAnswer:
+def parse_unspent(query: AddressQuery, answer: Any) -> UnspentThere:
     """Return what the answer to `Dialect.address_call` says; raises `BadAnswer`."""
     try:
         if query is AddressQuery.SCAN:
@@ -52,7 +37,7 @@ def parse_balance(query: AddressQuery, answer: Any) -> Zatoshi:
     return Zatoshi(_natural(answer.get("balance")))
 
 
-def _scanned(answer: Any) -> UnspentAnswer:
+def _scanned(answer: Any) -> UnspentThere:
     if answer["success"] is not True:
         raise BadAnswer("the node's scan was broken off")
     unspent = [
@@ -62,7 +47,7 @@ def _scanned(answer: Any) -> UnspentAnswer:
     return _answer(answer["height"], answer["bestblock"], unspent)
 
 
-def _indexed(answer: Any) -> UnspentAnswer:
+def _indexed(answer: Any) -> UnspentThere:
     unspent = [
         (
             _outpoint(item["txid"], item["outputIndex"]),
@@ -74,9 +59,9 @@ def _indexed(answer: Any) -> UnspentAnswer:
     return _answer(answer["height"], answer["hash"], unspent)
 
 
-def _answer(height: Any, shown_hash: Any, unspent: list[tuple[OutPoint, Zatoshi, Height]]) -> UnspentAnswer:
+def _answer(height: Any, shown_hash: Any, unspent: list[tuple[OutPoint, Zatoshi, Height]]) -> UnspentThere:
     ordered = sorted(unspent, key=lambda item: (item[0].txid, item[0].index))
-    return UnspentAnswer(Height(_natural(height)), parse_display_hash(shown_hash), tuple(ordered))
+    return UnspentThere(Height(_natural(height)), parse_display_hash(shown_hash), tuple(ordered))
 
 
 def _outpoint(txid: Any, index: Any) -> OutPoint:

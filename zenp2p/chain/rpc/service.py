@@ -20,6 +20,7 @@ from protocol.units import Hash32, OperatorKey
 from zenp2p.chain.broadcast import Broadcast, BroadcastRefused, BroadcastState, Refusal, read_refusal
 from zenp2p.chain.follower import Follower
 from zenp2p.chain.index import ChainIndex
+from zenp2p.chain.rpc.address_answers import parse_unspent
 from zenp2p.chain.rpc.client import NodeClient, NodeSettings
 from zenp2p.chain.rpc.condition import NodeCondition, NodeState, condition_of
 from zenp2p.chain.rpc.dialect import NodeIdentity, learn_node
@@ -28,7 +29,7 @@ from zenp2p.chain.rpc.hints import listen
 from zenp2p.chain.rpc.pool import find_spender
 from zenp2p.chain.rpc.source import NodeChain, NodeTip, Part
 from zenp2p.chain.rpc.window import Window
-from zenp2p.chain.service import ChainCondition, OnEvent
+from zenp2p.chain.service import ChainCondition, OnEvent, UnspentThere
 from zenp2p.ports import Network, Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -139,6 +140,12 @@ class RpcService:
         """Whether the node's pool has the transaction; its pool needs no index, its blocks would."""
         pool = await self._client.call("getrawmempool")
         return isinstance(pool, list) and display_hash(txid) in pool
+
+    async def unspent_there(self, address: str) -> UnspentThere:
+        """Ask the node what is unspent at an address; raises `RequestError` when its index is off."""
+        dialect = (self._identity or await self._learn()).dialect
+        method, params = dialect.address_call([address])
+        return parse_unspent(dialect.address_query, await self._client.call(method, *params))
 
     async def _poll(self, on_event: OnEvent) -> None:
         wait = self._poll_seconds
