@@ -11,10 +11,11 @@ from protocol.units import Hash32
 from tests.support.external_network import Running, external_genesis, running
 from tests.support.zend_chain import ZenBranch, address_of
 from tests.support.zend_stand_in import ZendStandIn
-from zenp2p.chain.rpc.address_answers import UnspentAnswer, parse_unspent
+from zenp2p.chain.rpc.address_answers import parse_unspent
 from zenp2p.chain.rpc.client import NodeClient
 from zenp2p.chain.rpc.dialect import AddressQuery, learn_node
 from zenp2p.chain.rpc.service import RpcService
+from zenp2p.chain.service import UnspentThere
 from zenp2p.store import MemoryStore
 
 STAKES = [address_of(sha256(f"stake {number}".encode())) for number in range(4)]
@@ -33,7 +34,7 @@ def is_at_tip(live: Running, zend: ZendStandIn) -> bool:
     return live.service.index.tip() == (zend.height, parse_display_hash(zend.ledger.rpc_getbestblockhash()))
 
 
-async def _held_there(zend: ZendStandIn, address: bytes) -> UnspentAnswer:
+async def _held_there(zend: ZendStandIn, address: bytes) -> UnspentThere:
     async with NodeClient(zend.settings) as client:
         dialect = (await learn_node(client)).dialect
         method, params = dialect.address_call([encode_address(address, ZEN_TESTNET.prefixes)])
