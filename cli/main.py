@@ -24,6 +24,7 @@ COMMANDS = {
     "announce": Lazy(
         "cli.commands.announce:announce", "Say on the chain where this node listens: build, send, show."
     ),
+    "chain": Lazy("cli.commands.chain:chain", "Files of blocks, and the chain of the running node."),
     "keys": Lazy("cli.commands.keys:keys", "Make, back up and restore secret keys."),
     "genesis": Lazy("cli.commands.genesis:genesis", "Make or show a network's genesis file."),
     "config": Lazy("cli.commands.config:config", "Check or print the configuration."),

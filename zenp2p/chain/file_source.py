@@ -9,9 +9,9 @@ Spec: `spec/index.md`.
 
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from protocol.chain.block import Block, block_hash, check_merkle_root, coinbase_height, parse_block
 from protocol.chain.rules import ChainFamily, ChainRules
@@ -19,6 +19,7 @@ from protocol.chain.script import script_address
 from protocol.chain.transaction import OutPoint, decode_transaction
 from protocol.errors import InvalidChainData
 from protocol.units import Hash32, Height, Zatoshi
+from zenp2p.chain.blockfiles.hex_lines import TOO_LONG, hex_lines
 from zenp2p.chain.known_chains import recognise_chain
 
 FILE_BYTES_MAX = 1 << 28
@@ -34,35 +35,24 @@ def read_blocks(path: Path) -> list[bytes]:
         magic = file.read(len(_GZIP_MAGIC))
         file.seek(0)
         if magic != _GZIP_MAGIC:
-            return _blocks(_lines(file))
+            return _blocks(file)
         try:
             with gzip.open(file) as unpacked:
-                return _blocks(_lines(unpacked))
+                return _blocks(cast(BinaryIO, unpacked))
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise InvalidChainData(f"{path} cannot be unpacked: {error}") from None
 
 
-def _lines(file: "BinaryIO | gzip.GzipFile") -> Iterator[bytes]:
-    """Yield lines, cut where a block would end: a file without line ends is not swallowed whole."""
-    limit = 2 * BLOCK_BYTES_MAX + 3
-    while line := file.readline(limit):
-        yield line
-
-
-def _blocks(lines: Iterable[bytes]) -> list[bytes]:
+def _blocks(file: BinaryIO) -> list[bytes]:
     found: list[bytes] = []
     size = 0
-    for number, line in enumerate(lines, 1):
-        text = line.strip()
-        if not text:
-            continue
-        if len(text) > 2 * BLOCK_BYTES_MAX:
-            raise InvalidChainData(f"line {number} holds more than a block of {BLOCK_BYTES_MAX} bytes")
-        try:
-            found.append(bytes.fromhex(text.decode("ascii")))
-        except ValueError:
-            raise InvalidChainData(f"line {number} is not a block in hexadecimal") from None
-        size += len(found[-1])
+    for line in hex_lines(file, BLOCK_BYTES_MAX):
+        if line.raw is None:
+            long = f"holds more than a block of {BLOCK_BYTES_MAX} bytes"
+            reason = long if line.reason == TOO_LONG else "is not a block in hexadecimal"
+            raise InvalidChainData(f"line {line.number} {reason}")
+        found.append(line.raw)
+        size += len(line.raw)
         if size > FILE_BYTES_MAX:
             raise InvalidChainData(f"more than {FILE_BYTES_MAX} bytes of blocks")
     return found

@@ -53,7 +53,7 @@ def recognise_chain(raw_blocks: Sequence[bytes]) -> ChainRules:
         easy = False
         for position, raw in enumerate(raw_blocks):
             try:
-                easy |= _is_easy(parse_block(raw, main).header.bits)
+                easy |= is_easy(parse_block(raw, main).header.bits)
             except InvalidChainData as error:
                 if position > stopped:
                     stopped, reason = position, error
@@ -63,8 +63,8 @@ def recognise_chain(raw_blocks: Sequence[bytes]) -> ChainRules:
     raise InvalidChainData(f"block {stopped + 1} of the file is of no known chain: {reason}")
 
 
-def _is_easy(bits: int) -> bool:
-    """Whether no main net would take this target; made-up blocks may name none at all."""
+def is_easy(bits: int) -> bool:
+    """Whether no main net of Zcash or Zen would take this target; made-up blocks may name none at all."""
     try:
         return compact_target(bits) > compact_target(MAIN_NET_BITS_MAX)
     except InvalidChainData:
