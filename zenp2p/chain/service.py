@@ -29,6 +29,8 @@ class ChainCondition:
     """"embedded", or the kind of the external node."""
     version: str
     dialect: str
+    node: str
+    """What the external node said of itself, in one line."""
     state: str
     problem: str
     height: int | None

@@ -76,7 +76,7 @@ class EmbeddedService:
 
     def condition(self) -> ChainCondition:
         """Return how the chain is: its own side is what peers have told."""
-        return ChainCondition("embedded", "", "", "ok", "", self.chain.tip()[0])
+        return ChainCondition("embedded", "", "", "", "ok", "", self.chain.tip()[0])
 
     async def prepare(self) -> None:
         """Do nothing: the first block follows from the genesis file."""

@@ -73,6 +73,7 @@ class RpcService:
             kind="external",
             version=known.version if known else "",
             dialect=known.dialect.name if known else "",
+            node=str(known) if known else "",
             state=self._condition.state.value,
             problem=self._condition.problem,
             height=self._tip.height if self._tip else None,
@@ -226,8 +227,7 @@ class RpcService:
         """Ask the node what it is, and say so when it is another one than before."""
         identity = await learn_node(self._client)
         self._identity = identity
-        news = {"dialect": identity.dialect.name, "version": identity.version, "chain": identity.chain}
-        log.info("chain node", extra=news)
+        log.info("chain node", extra={"node": str(identity)})
         return identity
 
     def _become(self, condition: NodeCondition) -> None:

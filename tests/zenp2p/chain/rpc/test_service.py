@@ -67,6 +67,8 @@ async def test_it_follows_the_node_to_its_tip_and_on(node: LitecoinNode) -> None
         condition = live.service.condition()
         assert (condition.kind, condition.dialect, condition.problem) == ("external", "litecoind", "")
         assert condition.height == node.client.height() and condition.version.startswith("0.21")
+        assert condition.node.startswith("LitecoinCore 0.21") and "on regtest" in condition.node
+        assert "with txindex" in condition.node
 
 
 @pytest.mark.parametrize("depth", [1, 2, 7, 20, 75])
