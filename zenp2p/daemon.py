@@ -28,6 +28,7 @@ from protocol.node.records import decode_slot
 from protocol.units import Hash32, OperatorKey
 from zenp2p.announced import Announced
 from zenp2p.api.announcement_methods import AnnouncementMethods
+from zenp2p.api.chain_links import ChainLinks
 from zenp2p.api.chain_node_methods import ChainNodeMethods
 from zenp2p.api.context import Context
 from zenp2p.api.explorer_methods import ExplorerMethods
@@ -160,12 +161,13 @@ class Daemon:
 
     def _methods(self) -> Methods:
         context = Context(self.node, self.opened.chain, self.network, self._submit, self._problems)
+        links = ChainLinks(self.node, self.opened.chain.index)
         methods = Methods()
         ChainNodeMethods(context).register(methods)
         NodeMethods(context).register(methods)
-        PayoutMethods(context).register(methods)
+        PayoutMethods(context, links).register(methods)
         TreasuryMethods(context).register(methods)
-        ExplorerMethods(context).register(methods)
+        ExplorerMethods(context, links).register(methods)
         AnnouncementMethods(context).register(methods)
         return methods
 

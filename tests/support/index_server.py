@@ -19,6 +19,7 @@ from protocol.genesis import Genesis
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.machine import Node
 from tests.support.payout_world import SIGNERS, make_genesis
+from zenp2p.api.chain_links import ChainLinks
 from zenp2p.api.context import Context
 from zenp2p.api.explorer_methods import ExplorerMethods
 from zenp2p.api.methods import Methods
@@ -84,7 +85,8 @@ async def serve(port: int, cookie: Path, folder: Path) -> None:
     chain: Any = type("Chain", (), {"index": index})
     node = Node(genesis, SIGNERS[0], index, store, VoteGuard())
     methods = Methods()
-    ExplorerMethods(Context(node, chain, nobody, nobody, nobody)).register(methods)
+    context = Context(node, chain, nobody, nobody, nobody)
+    ExplorerMethods(context, ChainLinks(node, index)).register(methods)
     directory = DataDirectory(folder / "node")
     directory.create()
     async with trio.open_nursery() as nursery:

@@ -15,6 +15,7 @@ from protocol.chain.address import decode_address
 from protocol.chain.script import address_script
 from protocol.chain.transaction import OutPoint, TxOutput, decode_transaction
 from protocol.units import Hash32, Zatoshi
+from zenp2p.api.chain_links import ChainLinks
 from zenp2p.api.context import Context, computed, display
 from zenp2p.api.errors import InvalidParams, NotFound
 from zenp2p.api.methods import Methods, NoParams, Params
@@ -87,7 +88,9 @@ class TransactionParams(Params, frozen=True):
 class ExplorerMethods:
     """The handlers, over one daemon's index."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, links: ChainLinks | None = None) -> None:
+        """Without `links` nothing is said of what things mean for the network."""
+        self._links = links
         self._context = context
         self._node = context.node
         self._index = context.chain.index
@@ -120,7 +123,7 @@ class ExplorerMethods:
         ordinals = self._index.block_ordinals(height)
         page = ordinals[params.first : params.first + params.limit]
         following = self._index.block_hash(height + 1)
-        return {
+        answer: dict[str, object] = {
             "height": height,
             "hash": display(self._block_hash(height)),
             "confirmations": self._confirmations(height),
@@ -137,6 +140,7 @@ class ExplorerMethods:
             "first": params.first,
             "txids": [display(self._index.transaction_id(ordinal)) for ordinal in page],
         }
+        return answer | (self._links.of_block(height) if self._links else {})
 
     async def address(self, params: AddressParams) -> object:
         """What an address holds and held; one that the chain does not know holds nothing."""
@@ -161,7 +165,7 @@ class ExplorerMethods:
             except IndexError:
                 raise NotFound(f"no block at height {params.height}") from None
             answer["at"] = {"height": params.height, "balance": at}
-        return answer
+        return answer | (self._links.of_address(address) if self._links else {})
 
     async def history(self, params: HistoryParams) -> object:
         """A page of changes: oldest first from `first` on, else newest first below `before` or the end."""
@@ -185,13 +189,17 @@ class ExplorerMethods:
             return
         before = self._index.history(address, start - 1, 1)[0].balance if start else Zatoshi(0)
         for number, change in enumerate(self._index.history(address, start, end - start), start):
-            yield {
+            txid = self._index.transaction_id(change.ordinal)
+            entry: dict[str, object] = {
                 "number": number,
                 "height": change.height,
-                "txid": display(self._index.transaction_id(change.ordinal)),
+                "txid": display(txid),
                 "amount": change.balance - before,
                 "balance": change.balance,
             }
+            if self._links:
+                entry["payment"] = self._links.of_change(txid)
+            yield entry
             before = change.balance
 
     async def output(self, params: OutputParams) -> object:
@@ -244,6 +252,8 @@ class ExplorerMethods:
         if params.decode:
             tx = decode_transaction(found.raw, self._index.family)
             answer |= structs.asdict(self._view.describe(tx))
+            if self._links:
+                answer |= self._links.of_transaction(tx, computed(params.txid), found.ordinal)
         return answer
 
     def _text(self, address: bytes) -> str:

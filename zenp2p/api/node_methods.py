@@ -171,17 +171,23 @@ class NodeMethods:
             "seq": challenge.seq,
             "anchor_height": challenge.anchor_height,
             "anchor_hash": display(challenge.anchor_hash),
+            "anchor_active": self._is_active(challenge.anchor_height, challenge.anchor_hash),
             "opens": challenge.opens,
             "closes": challenge.closes,
             "judged_at": challenge.judged_at,
         }
 
+    def _is_active(self, height: int, block_hash: bytes) -> bool:
+        """Whether a block stands on the active chain: `chain.block` tells of it then."""
+        return self._node.chain.block_hash(height) == block_hash
+
     def _judged(self, record: VerdictRecord) -> dict[str, object]:
-        parameters = self._node.genesis.parameters
+        height = record.seq * self._node.genesis.parameters.challenge_every
         return {
             "seq": record.seq,
-            "anchor_height": record.seq * parameters.challenge_every,
+            "anchor_height": height,
             "anchor_hash": display(record.anchor_hash),
+            "anchor_active": self._is_active(height, record.anchor_hash),
             "state": "judged",
             "data_height": record.height,
             "block": record.block_hash.hex(),

@@ -8,6 +8,7 @@ zatoshi, chain hashes are in display order. Spec: `spec/rpc.md`.
 
 from protocol.payout.list_file import ListFile, decode_list_file
 from protocol.payout.list_header import list_hash
+from zenp2p.api.chain_links import ChainLinks
 from zenp2p.api.context import Context, display
 from zenp2p.api.errors import InvalidParams, NotFound
 from zenp2p.api.methods import Methods, NoParams, Params
@@ -29,7 +30,8 @@ class RawTransactionParams(Params, frozen=True):
 class PayoutMethods:
     """The handlers, over one daemon's parts."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, links: ChainLinks | None = None) -> None:
+        self._links = links
         self._context = context
         self._node = context.node
         self._index = context.chain.index
@@ -65,6 +67,7 @@ class PayoutMethods:
             "entries": entries,
             "blocks": [block.hex() for block in file.header.blocks],
             "certificate": {"round": certificate.round, "signers": signers},
+            "transactions": self._links.of_list(file) if self._links else [],
         }
 
     async def export(self, params: PeriodParams) -> object:
