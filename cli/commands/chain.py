@@ -6,6 +6,12 @@ from cli.lazy import Lazy, LazyGroup
 
 COMMANDS = {
     "check": Lazy("cli.commands.chain_check:check", "Walk a file of raw blocks and say what is in it."),
+    "tip": Lazy("cli.commands.chain_explorer:tip", "The last block that the node knows."),
+    "block": Lazy("cli.commands.chain_explorer:block", "A block, by its height or its hash."),
+    "transaction": Lazy("cli.commands.chain_explorer:transaction", "A mined transaction."),
+    "address": Lazy("cli.commands.chain_explorer:address", "What an address holds, and is to the network."),
+    "history": Lazy("cli.commands.chain_explorer:history", "What touched an address."),
+    "unspent": Lazy("cli.commands.chain_explorer:unspent", "The unspent outputs of an address."),
 }
 
 

@@ -162,11 +162,21 @@ def test_the_payment_is_mined_and_right(devnet: Devnet, report: dict[str, Any]) 
     assert payment["paid_total"] == sum(entry["amount"] for entry in report["payout"]["entries"])
     (txid,) = payment["txids"]
     for name in ("honest-1", "honest-4", "duplicate"):  # nobody has to believe the node that sent it
-        found = json.loads(rpc(devnet, name, "chain.transaction", {"txid": txid}))
+        found = json.loads(rpc(devnet, name, "chain.transaction", {"txid": txid, "decode": True}))
         assert found["confirmations"] > 0
+        assert (found["payment"]["period"], found["payment"]["on_baton"]) == (
+            report["payout"]["period"],
+            True,
+        )
+        block = json.loads(rpc(devnet, name, "chain.block", {"hash": found["block"]}))
+        assert [payment["txid"] for payment in block["payments"]] == [txid] and txid in block["txids"]
     for entry in report["payout"]["entries"]:
         coins = json.loads(rpc(devnet, "honest-3", "chain.unspent", {"address": entry["address"]}))
         assert entry["amount"] in [coin["amount"] for coin in coins if coin["txid"] == txid]
+        known = json.loads(rpc(devnet, "honest-3", "chain.address", {"address": entry["address"]}))
+        stakes = {node["stake_address"]: node["operator"] for node in report["nodes"]}
+        assert known["stake"]["operator"] == stakes[entry["address"]]
+        assert txid in [payout["txid"] for payout in known["payouts"]]
 
 
 # The list, from files alone.
