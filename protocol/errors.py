@@ -60,6 +60,10 @@ class InvalidBlock(ProtocolError):
     """A data block or payout list that differs from what the rules make of its inputs."""
 
 
+class Stranded(InvalidBlock):
+    """Nothing is wrong with it but that it rests on a chain block that is not on our chain."""
+
+
 class InvalidPayment(ProtocolError):
     """A payment that differs from its certified list, or a signature on it that is not its own."""
 

@@ -13,6 +13,7 @@ from protocol.genesis import first_period
 from protocol.node.machine import Node
 from protocol.node.tracker import OPEN_MAX
 from simulations.byzantine import ForkedMouth
+from simulations.chain import SimulatedBlock
 from simulations.faults import Faults
 from simulations.founding import FIRST_CHALLENGE_HEIGHT, PARAMETERS, found
 from simulations.history import History
@@ -61,7 +62,8 @@ class Cluster:
         self.counts = FaultCounts()
         self.byzantine = _byzantine(options, rng)
         honest = [number for number in range(options.nodes) if number not in self.byzantine]
-        self.history = History(self.founding, honest)
+        deep = options.has(Fault.DEEP_REORGANISATIONS)
+        self.history = History(self.founding, honest, deep=deep)
         self.network = Network(options, rng, self.scheduler, self.trace, self.counts)
         self.hosts = [
             Host(
@@ -160,8 +162,17 @@ class Cluster:
         for seq in range(
             self._oldest_waiting(), last * PARAMETERS.period_blocks // PARAMETERS.challenge_every
         ):
-            if not node.group.is_judged(seq):
+            if not node.group.is_judged(seq) and not self._is_void(seq):
                 yield f"node {number} has no verdict of challenge {seq}"
+        if node.contradicted:
+            yield f"node {number} is contradicted"
+
+    def _is_void(self, seq: int) -> bool:
+        """Whether a judge has stood past a challenge's close before its anchor came: nobody need judge it."""
+        block: SimulatedBlock | None = self.miner.tip
+        while block is not None and block.height > seq * PARAMETERS.challenge_every:
+            block = block.parent
+        return block is not None and (seq, block.hash) in self.history.closed_before
 
     def _oldest_waiting(self) -> int:
         """Return the first challenge that must be judged: of those that waited longest a node lets go."""

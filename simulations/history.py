@@ -4,7 +4,7 @@ Answers for: a complete record of what honest nodes said, wrote and were handed,
 moment. It judges nothing; that is `invariants`' business. Spec: `spec/simulation.md`.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,14 +22,16 @@ from protocol.node.records import (
     registration_key,
     split_challenge_key,
 )
+from protocol.node.voids import Why
 from protocol.tracking.observation import Observation
 from protocol.tracking.response import ProbeRequest, Receipt, Response
-from simulations.chain import View
+from simulations.chain import SimulatedBlock, View
 from simulations.disk import Disk
 from simulations.founding import PARAMETERS, Founding
 from simulations.reading import read_signed
 
-ALARMS = frozenset({"data_chain.contradiction", "list.contradiction"})
+ALARMS = frozenset({"data_chain.contradiction", "list.contradiction", "data_chain.stranded", "list.stranded"})
+"""News that no honest node has while the chain keeps its burial."""
 
 Ballot = tuple[str, int]
 """(electorate, height)"""
@@ -50,8 +52,10 @@ class CastVote:
 class History:
     """The record of one run."""
 
-    def __init__(self, founding: Founding, honest: Sequence[int]) -> None:
+    def __init__(self, founding: Founding, honest: Sequence[int], *, deep: bool = False) -> None:
+        """With `deep` more blocks than the burial are replaced: blocks and lists may be stranded."""
         self.founding = founding
+        self.deep = deep
         self.honest = tuple(honest)
         self.bodies: dict[tuple[int, Slot], dict[bytes, None]] = defaultdict(dict)
         """Everything that an honest node ever sent for a slot."""
@@ -72,6 +76,12 @@ class History:
         self.observations: dict[tuple[int, bytes], Observation] = {}
         """What honest judges said they saw, by the challenge's anchor hash."""
         self.alarms: list[str] = []
+        self.stranded: Counter[str] = Counter()
+        """With `deep`: how often what was announced of stranded blocks and lists."""
+        self.closed_before: dict[tuple[int, bytes], dict[int, None]] = defaultdict(dict)
+        """Challenge (seq, anchor hash) -> honest nodes that had stood past its close before its anchor."""
+        self.connected: dict[bytes, SimulatedBlock] = {}
+        """Every block that any node ever had on its chain."""
         self.punished: list[str] = []
         self.errors: list[str] = []
         self.on_time: dict[Seen, dict[int, None]] = defaultdict(dict)
@@ -176,7 +186,16 @@ class History:
 
     def announced(self, number: int, news: Announce) -> None:
         """A node told its operator something."""
-        if number in self.honest and news.event in ALARMS:
+        if number not in self.honest:
+            return
+        if news.fields.get("reason") == Why.CLOSED_BEFORE.value:
+            place = int(news.fields["seq"] or 0), bytes.fromhex(str(news.fields["anchor"]))
+            self.closed_before[place][number] = None
+        if news.event not in ALARMS:
+            return
+        if self.deep and news.fields.get("stranded", True):
+            self.stranded[f"{news.event} {news.fields.get('why', '')}".strip()] += 1
+        else:
             self.alarms.append(f"node {number}: {news.event} {dict(news.fields)}")
 
     def punishes(self, number: int, other: int, reason: str) -> None:

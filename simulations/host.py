@@ -215,6 +215,7 @@ class Host:
             self._scheduler.now_ms, "connect" if connected else "disconnect", self.number, block.hash
         )
         if connected:
+            self._history.connected[block.hash] = block
             self._step(lambda node: node.connect(block.height, block.hash))
         else:
             self._step(lambda node: node.disconnect(block.height, block.hash))

@@ -14,7 +14,7 @@ from protocol.crypto import verify_envelope
 from protocol.errors import ProtocolError
 from protocol.genesis import encode_genesis, first_period, period_heights
 from protocol.group.certificate import Certificate
-from protocol.group.data_block import VerdictPayload, decode_block, decode_payload
+from protocol.group.data_block import VerdictPayload, block_hash, decode_block, decode_payload
 from protocol.group.quorum import Electorate
 from protocol.group.vote import Phase, Slot, vote_body
 from protocol.payout.light import VerifiedList, trust_from_genesis, trust_from_list, verify_list
@@ -278,6 +278,65 @@ def invariant_nothing_is_paid_twice(ended: Ended) -> Iterator[str]:
             yield f"member {number} received {received[party.stake_address]} of {owed[party.stake_address]}"
 
 
+def invariant_lists_name_what_stands_on_their_branch(ended: Ended) -> Iterator[str]:
+    """A list names the challenges whose anchors are on its branch: others are void for everybody.
+
+    All of them that are judged up to its head and late by one period at most, but those that the list
+    before has named.
+    """
+    history, named_before = ended.history, frozenset[bytes]()
+    for period, files in sorted(history.lists.items()):
+        header = decode_list_file(next(iter(files))).header
+        branch = history.connected.get(header.last_hash)
+        if branch is None or branch.height != header.last_height:
+            yield f"the list of period {period} rests on no block of any node's chain"
+            return
+        expected = {
+            hashed
+            for hashed, (height, payload) in _verdicts_by_hash(ended).items()
+            if height <= header.heads[0].height and _stands(ended, payload, branch, period)
+        }
+        if set(header.blocks) != expected - named_before:
+            yield f"the list of period {period} names {len(header.blocks)} challenges of {len(expected)}"
+        named_before = frozenset(header.blocks)
+
+
+def _verdicts_by_hash(ended: Ended) -> dict[bytes, tuple[int, VerdictPayload]]:
+    """Return each verdict block's data height and content by its hash."""
+    found: dict[bytes, tuple[int, VerdictPayload]] = {}
+    for height, bodies in sorted(ended.history.blocks.items()):
+        for body in bodies:
+            payload = decode_payload(decode_block(body))
+            if isinstance(payload, VerdictPayload):
+                found[block_hash(body)] = height, payload
+    return found
+
+
+def _stands(ended: Ended, payload: VerdictPayload, branch: SimulatedBlock, period: int) -> bool:
+    """Whether a challenge is of this period, or the one before, and its anchor on this branch."""
+    genesis = ended.history.founding.genesis
+    anchor = payload.seq * genesis.parameters.challenge_every
+    if not period - 1 <= anchor // genesis.parameters.period_blocks <= period:
+        return False
+    return branch.ancestor(anchor).hash == payload.anchor_hash
+
+
+def invariant_no_challenge_is_listed_twice(ended: Ended) -> Iterator[str]:
+    """No two lists pay for one challenge, whatever became of its anchor between them."""
+    seqs = {hashed: payload.seq for hashed, (_, payload) in _verdicts_by_hash(ended).items()}
+    listed: Counter[int] = Counter()
+    for files in ended.history.lists.values():
+        blocks = decode_list_file(next(iter(files))).header.blocks
+        listed.update(seqs[hashed] for hashed in blocks if hashed in seqs)
+    yield from (f"challenge {seq} stands in {times} lists" for seq, times in listed.items() if times > 1)
+
+
+def invariant_a_newcomer_comes_in(ended: Ended) -> Iterator[str]:
+    """A new node takes every block and every list, on the chain that came out."""
+    if ended.newcomer.stopped:
+        yield f"a newcomer took {ended.newcomer.stopped}"
+
+
 def invariant_recorded_before_said(ended: Ended) -> Iterator[str]:
     """Nothing leaves an honest node before what it rests on is durable."""
     yield from ended.history.unrecorded
@@ -310,6 +369,9 @@ INVARIANTS: tuple[Invariant, ...] = (
     invariant_lists_verify_and_add_up,
     invariant_cheats_are_not_paid,
     invariant_nothing_is_paid_twice,
+    invariant_lists_name_what_stands_on_their_branch,
+    invariant_no_challenge_is_listed_twice,
+    invariant_a_newcomer_comes_in,
     invariant_recorded_before_said,
     invariant_nothing_is_contradicted,
     invariant_honest_nodes_trust_each_other,

@@ -1,8 +1,9 @@
 """Who makes the chain grow: one miner, a pool of payments, and now and then another branch.
 
 Answers for: blocks at irregular times, each carrying what its branch accepts; a reorganisation exchanges at
-most as many blocks as the burial depth, so that what is buried anywhere stays. Nodes on the miner's side
-of a partition learn of a block, the others when the network is whole. Spec: `spec/simulation.md`.
+most as many blocks as the burial depth, so that what is buried anywhere stays; a deep one exchanges more, and
+may bring a lost branch back. Nodes on the miner's side of a partition learn of a block, the others when the
+network is whole. Spec: `spec/simulation.md`.
 """
 
 import random
@@ -20,6 +21,8 @@ from simulations.trace import FaultCounts, Trace
 
 MINER_PLACE = 0
 """The miner stands beside this node: it is on the same side of every partition."""
+COMEBACK_PROBABILITY = 0.35
+"""Of a deep reorganisation: a branch that had lost is mined on and wins."""
 BRANCH_FROM = 2
 """No branch begins below this height."""
 
@@ -39,6 +42,8 @@ class Miner:
         counts: FaultCounts,
     ) -> None:
         self.tip = first
+        self._lost: list[SimulatedBlock] = []
+        """Tips of branches that lost by a deep reorganisation."""
         self.pool: list[Transaction] = []
         self.healed = False
         self.on_block: Callable[[], None] = lambda: None
@@ -59,8 +64,11 @@ class Miner:
         return self._rng.randint(self._options.block_min_ms, self._options.block_max_ms)
 
     def _mine(self) -> None:
-        if self._reorganises():
-            self._reorganise()
+        if self._strikes_deep():
+            self._reorganise_deeply()
+        elif self._reorganises():
+            self._reorganise(1, PARAMETERS.burial)
+            self._counts.reorganisations += 1
         else:
             self.tip = self._block(self.tip)
         self.on_block()
@@ -82,14 +90,33 @@ class Miner:
             return False
         return self._rng.random() < self._options.reorganisation_probability
 
-    def _reorganise(self) -> None:
-        """Exchange up to burial-many blocks for a branch that is one longer."""
-        depth = self._rng.randint(1, PARAMETERS.burial)
+    def _strikes_deep(self) -> bool:
+        """Whether more blocks than the burial are exchanged now; no chance is spent without that fault."""
+        if self.healed or not self._options.has(Fault.DEEP_REORGANISATIONS):
+            return False
+        if self.tip.height < BRANCH_FROM + PARAMETERS.burial + 1:
+            return False
+        return self._rng.random() < self._options.deep_probability
+
+    def _reorganise_deeply(self) -> None:
+        """Exchange more blocks than the burial, or let a branch win that had lost."""
+        lost, self._counts.deep_reorganisations = self.tip, self._counts.deep_reorganisations + 1
+        if self._lost and self._rng.random() < COMEBACK_PROBABILITY:
+            goal, branch = self.tip.height + 1, self._rng.choice(self._lost)
+            while branch.height < goal:
+                branch = self._block(branch)
+            self.tip = branch
+        else:
+            self._reorganise(PARAMETERS.burial + 1, self._options.deep_max)
+        self._lost.append(lost)
+
+    def _reorganise(self, least: int, most: int) -> None:
+        """Exchange so many blocks for a branch that is one longer."""
+        depth = self._rng.randint(least, min(most, self.tip.height - BRANCH_FROM))
         branch = self.tip.ancestor(self.tip.height - depth)
         for _ in range(depth + 1):
             branch = self._block(branch)
         self.tip = branch
-        self._counts.reorganisations += 1
 
     def _tell(self, delay_ms: int) -> None:
         """Let each node that can hear us learn of the tip, each after a while of its own."""

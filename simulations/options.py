@@ -17,6 +17,8 @@ class Fault(StrEnum):
     CRASHES = "crashes"
     REORGANISATIONS = "reorganisations"
     BYZANTINE = "byzantine"
+    DEEP_REORGANISATIONS = "deep-reorganisations"
+    """Of more blocks than the burial, for everybody; only when it is named."""
 
 
 class Plant(StrEnum):
@@ -30,7 +32,8 @@ class Plant(StrEnum):
     PAY_TWICE = "pay-twice"
 
 
-ALL_FAULTS = frozenset(Fault)
+ALL_FAULTS = frozenset(Fault) - {Fault.DEEP_REORGANISATIONS}
+"""What strikes a chain that keeps its burial."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,10 @@ class Options:
     """How often a node asks for the chain's tip, should its announcement have been lost."""
     reorganisation_probability: float = 0.25
     """At each block."""
+    deep_probability: float = 0.12
+    """At each block: that a branch replaces more of them than the burial."""
+    deep_max: int = 9
+    """Blocks that such a branch replaces at most."""
 
     partition_every_ms: int = 5_000
     """Mean pause between two partitions."""

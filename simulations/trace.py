@@ -22,6 +22,7 @@ class FaultCounts:
     crashes: int = 0
     restarts: int = 0
     reorganisations: int = 0
+    deep_reorganisations: int = 0
     byzantine_votes: int = 0
     """Votes and proposals that a dishonest member changed, doubled or made up."""
 

@@ -51,13 +51,18 @@ class Consensus(Rounds):
         round_milliseconds: int,
         validate: Callable[[bytes], bool],
         records: Mapping[Slot, Hash32] | None = None,
+        is_stranded: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
         """Prepare the height. Of the vote file's `records` those of this height count.
 
         `validate` says whether a value may be decided here, as far as this node knows now: a
-        value that it refuses may be accepted later (`revalidate`), one that it accepts stays accepted.
+        value that it refuses may be accepted later (`revalidate`), one that it accepts, or that an own
+        vote was for, stays accepted. `is_stranded` says of a refused value whether its only fault is that
+        our chain has left it: such a one is accepted when a proposal proves that a quorum prevoted it.
         """
-        super().__init__(network, name, electorate, height, me, round_milliseconds, validate, records)
+        super().__init__(
+            network, name, electorate, height, me, round_milliseconds, validate, records, is_stranded
+        )
         self._accused: set[bytes] = set()
 
     # What the owner hands in. Everything returns the actions that follow, in order.

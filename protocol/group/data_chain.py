@@ -22,6 +22,7 @@ from protocol.errors import (
     NotYetKnown,
     RequestError,
     StaleMessage,
+    Stranded,
     WrongNetwork,
 )
 from protocol.genesis import Genesis, founding_id, network_id
@@ -41,7 +42,7 @@ from protocol.group.data_block import (
 from protocol.group.membership import Membership, genesis_membership, shared_slots
 from protocol.group.name import matches
 from protocol.group.quorum import Electorate
-from protocol.group.verdict_block import Judging, check_payload
+from protocol.group.verdict_block import Judging, check_payload, check_without_chain
 from protocol.group.vote import check_equivocation, group_electorate
 from protocol.tracking.challenge import Challenge, challenge_draw, derive_challenge
 from protocol.tracking.diversity import ip_slot
@@ -82,6 +83,8 @@ class DataChain:
     """Hash of the last block; the network id before the first."""
     stamp_height: int
     """Chain height that the last block stamps; stamps never go back."""
+    stamp_hash: Hash32
+    """Hash of the chain block that it stamps; the network id before the first."""
     membership: Membership
     link: int
     """Number of the last link; the founding is link 0."""
@@ -107,6 +110,7 @@ class DataChain:
             height=0,
             head=Hash32(network),
             stamp_height=0,
+            stamp_hash=Hash32(network),
             membership=membership,
             link=0,
             link_due=False,
@@ -135,46 +139,67 @@ class DataChain:
             challenge=challenge,
             electorate=self.electorate,
             ages={member.operator_key: member.age for member in self.membership.members},
-            registrations=self._ours(self.book.in_force(anchor), challenge),
-            contested=self._ours(self.book.contested(anchor), challenge),
+            registrations=self._ours(self.book.in_force(anchor), challenge.anchor_hash),
+            contested=self._ours(self.book.contested(anchor), challenge.anchor_hash),
             holders=self.holders,
             parameters=self.genesis.parameters,
         )
 
-    def _ours(self, registrations: Registrations, challenge: Challenge) -> Registrations:
+    def _ours(self, registrations: Registrations, anchor_hash: Hash32) -> Registrations:
         """Return the registrations of the operators that fall to this group in a challenge."""
         return {
             key: entry
             for key, entry in registrations.items()
-            if matches(self.prefix, challenge_draw(challenge.anchor_hash, key))
+            if matches(self.prefix, challenge_draw(anchor_hash, key))
         }
+
+    def is_stranded(self, chain: ChainView) -> bool:
+        """Whether the last block stamps a chain block that another one has replaced."""
+        here = chain.block_hash(self.stamp_height)
+        return self.height > 0 and here not in (None, self.stamp_hash)
 
     def check_block(self, body: bytes, chain: ChainView) -> DataBlock:
         """Return the block in `body` if it may follow.
 
         Raises `NotYetKnown` when our chain or data chain is too short to say, `StaleMessage` for a height
-        that is decided, a challenge that is judged or an entry that changes nothing, else `InvalidBlock`.
+        that is decided, a challenge that is judged or an entry that changes nothing, `Stranded` when the
+        only fault is that its stamp is not on our chain, else `InvalidBlock`.
         """
+        block, _, is_stranded = self._examine(body, chain)
+        if is_stranded:
+            raise Stranded(f"chain block {block.stamp_height} is another one here")
+        return block
+
+    def _examine(
+        self, body: bytes, chain: ChainView, *, on_its_word: bool = False
+    ) -> tuple[DataBlock, Payload, bool]:
+        """Return a block without a fault of its own, and whether it is stranded; raises as `check_block`."""
         hashed = block_hash(body)
-        if hashed not in self._checked:
-            try:
-                checked = self._check(body, chain)
-            except (MalformedMessage, WrongNetwork, InvalidSignature, InvalidProof, NotAMember) as error:
-                raise InvalidBlock(str(error)) from None
+        known = self._checked.get(hashed)
+        if known is not None:
+            return *known, False
+        try:
+            block, payload, is_stranded = self._check(body, chain, on_its_word=on_its_word)
+        except (MalformedMessage, WrongNetwork, InvalidSignature, InvalidProof, NotAMember) as error:
+            raise InvalidBlock(str(error)) from None
+        if not is_stranded:
             if len(self._checked) >= CHECKED_MAX:
                 self._checked.clear()
-            self._checked[hashed] = checked
-        return self._checked[hashed][0]
+            self._checked[hashed] = block, payload
+        return block, payload, is_stranded
 
     def forget_checks(self) -> None:
         """Check every block again from now on: the chain on which it was found good is another one."""
         self._checked.clear()
 
-    def apply(self, certified: CertifiedBlock, chain: ChainView) -> "DataChain":
+    def apply(self, certified: CertifiedBlock, chain: ChainView, *, on_its_word: bool = False) -> "DataChain":
         """Return the state after a certified block.
 
+        With `on_its_word` the certificate stands in for our chain where that does not have the stamp, or has
+        not buried it: then everything is checked that needs no chain.
+
         Raises `InvalidCertificate`, `NotYetKnown`, or `InvalidBlock` when our own state and chain
-        contradict what the voters certified.
+        contradict what the voters certified (`Stranded` when only the chain does, by its stamp).
         """
         hashed = block_hash(certified.block)
         check_certifies(
@@ -186,16 +211,18 @@ class DataChain:
             block_hash=hashed,
         )
         try:
-            self.check_block(certified.block, chain)
+            block, payload, is_stranded = self._examine(certified.block, chain, on_its_word=on_its_word)
         except StaleMessage as error:
             raise InvalidBlock(f"certified, though {error}") from None
-        block, payload = self._checked[hashed]
+        if is_stranded and not on_its_word:
+            raise Stranded(f"chain block {block.stamp_height} is another one here")
         return _after(self, block, payload, hashed)
 
-    def _check(self, body: bytes, chain: ChainView) -> Checked:
+    def _check(self, body: bytes, chain: ChainView, *, on_its_word: bool) -> tuple[DataBlock, Payload, bool]:
+        """Return a block, its payload, and whether its stamp, its only fault, is not on our chain."""
         block = decode_block(body)
         self._check_place(block)
-        self._check_stamp(block, chain)
+        is_stranded = not self._is_stamp_here(block, chain, on_its_word=on_its_word)
         payload = decode_payload(block)
         if self.link_due != isinstance(payload, LinkPayload):
             raise InvalidBlock("a LINK block follows a change of the members, and nothing else")
@@ -205,11 +232,13 @@ class DataChain:
             case RegisterPayload():
                 for entry in self._entries(payload):
                     self.book.accepts(entry)
+            case VerdictPayload() if is_stranded:
+                self._check_stranded_verdict(block, payload)
             case VerdictPayload():
                 self._check_verdict(block, payload, chain)
             case EvidencePayload():
                 self._check_evidence(payload)
-        return block, payload
+        return block, payload, is_stranded
 
     def _check_place(self, block: DataBlock) -> None:
         if block.network != self.network:
@@ -223,13 +252,15 @@ class DataChain:
         if block.previous != self.head:
             raise InvalidBlock(f"block {block.height} does not follow {self.head.hex()[:16]}")
 
-    def _check_stamp(self, block: DataBlock, chain: ChainView) -> None:
+    def _is_stamp_here(self, block: DataBlock, chain: ChainView, *, on_its_word: bool) -> bool:
+        """Whether the stamp names the block that is buried here at its height."""
         if block.stamp_height < self.stamp_height:
             raise InvalidBlock(f"stamps go back from {self.stamp_height} to {block.stamp_height}")
         if block.stamp_height + self.genesis.parameters.burial > chain.tip()[0]:
+            if on_its_word:
+                return False
             raise NotYetKnown(f"chain block {block.stamp_height} is not buried here")
-        if chain.block_hash(block.stamp_height) != block.stamp_hash:
-            raise InvalidBlock(f"chain block {block.stamp_height} is another one here")
+        return chain.block_hash(block.stamp_height) == block.stamp_hash
 
     def _check_link(self, payload: LinkPayload) -> None:
         expected = (self.link + 1, len(self.membership), self.membership.root())
@@ -257,6 +288,20 @@ class DataChain:
             raise InvalidBlock(f"challenge {payload.seq} is judged under a stamp before its close")
         check_payload(self.judging(challenge), payload, chain)
 
+    def _check_stranded_verdict(self, block: DataBlock, payload: VerdictPayload) -> None:
+        """Check what needs no chain: the balances and answers were those of a branch that is gone."""
+        parameters = self.genesis.parameters
+        anchor = payload.seq * parameters.challenge_every
+        if payload.seq in self.judged:
+            raise StaleMessage(f"challenge {payload.seq} is judged")
+        if anchor < self.genesis.first_challenge_height:
+            raise InvalidBlock(f"challenge {payload.seq} is before the first one")
+        if block.stamp_height < anchor + parameters.response_window:
+            raise InvalidBlock(f"challenge {payload.seq} is judged under a stamp before its close")
+        registered = {**self.book.in_force(anchor), **self.book.contested(anchor)}
+        ours = self._ours(registered, Hash32(payload.anchor_hash))
+        check_without_chain(self.network, self.electorate, ours, payload)
+
     def _check_evidence(self, payload: EvidencePayload) -> None:
         guilty = [check_equivocation(proof, self.network) for proof in payload.proofs]
         if guilty != sorted(set(guilty)):
@@ -271,7 +316,13 @@ class DataChain:
 def _after(state: DataChain, block: DataBlock, payload: Payload, hashed: Hash32) -> DataChain:
     """Return the state after a checked block."""
     state = replace(
-        state, height=block.height, head=hashed, stamp_height=block.stamp_height, _checked={}, link_due=False
+        state,
+        height=block.height,
+        head=hashed,
+        stamp_height=block.stamp_height,
+        stamp_hash=Hash32(block.stamp_hash),
+        _checked={},
+        link_due=False,
     )
     match payload:
         case LinkPayload():

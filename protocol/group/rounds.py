@@ -44,6 +44,7 @@ class Rounds:
         round_milliseconds: int,
         validate: Callable[[bytes], bool],
         records: Mapping[Slot, Hash32] | None = None,
+        is_stranded: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
         """Prepare the height; see `Consensus`."""
         self.network, self.name, self.electorate, self.height = network, name, electorate, height
@@ -54,7 +55,7 @@ class Rounds:
         self.valid_round, self.valid_hash, self.valid_value = NEVER, NIL, b""
         self._proof: tuple[Signed, ...] = ()
         self._candidate: bytes | None = None
-        self._validate = validate
+        self._validate, self._is_stranded = validate, is_stranded
         self._judged: dict[bytes, bool] = {}
         self._order = proposer_order(network, name, electorate, height)
         self._log = HeightLog(electorate)
@@ -185,9 +186,19 @@ class Rounds:
             return False
         if not self.lock_allows(offers[0]):
             return self._vote(Phase.PREVOTE, NIL)
-        if not self._is_valid(offers[0].hash, offers[0].proposal.value):
+        if not self._is_valid(offers[0].hash, offers[0].proposal.value) and not self._follows(offers[0]):
             return False  # perhaps not yet: the timeout ends the waiting
         return self._vote(Phase.PREVOTE, offers[0].hash)
+
+    def _follows(self, offer: Offer) -> bool:
+        """Whether a value that our chain has left is accepted all the same: FINAL prevoted it before.
+
+        Then more than a third of the voters are honest and found it good, or followed such a proof of a
+        still earlier round, and may be locked on it: without this they could go neither way.
+        """
+        if offer.proposal.valid_round and self._is_stranded(offer.proposal.value):
+            self._judged[offer.hash] = True
+        return self.affirms(offer.hash)
 
     def lock_allows(self, offer: Offer) -> bool:
         """Whether a proposal is the locked value, or proves a quorum for it no earlier than the lock."""
@@ -254,10 +265,14 @@ class Rounds:
             return self.valid_value
         return self._log.value(block_hash)
 
+    def affirms(self, block_hash: bytes) -> bool:
+        """Whether this value was accepted here before; that stays so, whatever becomes of the chain."""
+        return self._judged.get(block_hash, False) or self.spoken.affirms(block_hash)
+
     def _is_valid(self, block_hash: bytes, value: bytes) -> bool:
         verdict = self._judged.get(block_hash)
         if verdict is None:
-            verdict = self._judged[block_hash] = self._validate(value)
+            verdict = self._judged[block_hash] = self.affirms(block_hash) or self._validate(value)
         return verdict
 
 

@@ -43,6 +43,11 @@ class Spoken:
         content = self._contents.get((round_, phase))
         return None if content is None else voted_hash(content)
 
+    def affirms(self, block_hash: bytes) -> bool:
+        """Whether any own vote was for this value: then it was found good, whatever became of the chain."""
+        votes = (content for (_, phase), content in self._contents.items() if phase is not Phase.PROPOSE)
+        return any(voted_hash(content) == block_hash for content in votes)
+
     def allows(self, place: Place, content: Hash32) -> bool:
         """Whether this may be said: for the first time after everything else, or once more."""
         return place > self._last or self._contents.get(place) == content

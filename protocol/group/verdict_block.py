@@ -18,7 +18,7 @@ from protocol.tracking.challenge import Challenge
 from protocol.tracking.observation import Observation, check_observation
 from protocol.tracking.response import Receipt, check_receipt, read_response, read_responses, response_hash
 from protocol.tracking.testimony import referenced_responses
-from protocol.tracking.verdict import Registrations, Verdict, derive_verdicts
+from protocol.tracking.verdict import Reason, Registrations, Verdict, derive_verdicts
 from protocol.units import Hash32, OperatorKey
 
 
@@ -48,17 +48,56 @@ def check_payload(judging: Judging, payload: VerdictPayload, chain: ChainView) -
     challenge = judging.challenge
     if (payload.seq, payload.anchor_hash) != (challenge.seq, challenge.anchor_hash):
         raise InvalidBlock(f"challenge {payload.seq} has another anchor on our chain")
-    observations = tuple(check_observation(envelope, judging.network) for envelope in payload.observations)
+    observations, receipts = _read(judging.network, payload)
+    if _derive(judging, observations, receipts, payload.responses, chain) != payload.verdicts:
+        raise InvalidBlock("the verdicts are not those that follow from the observations")
+
+
+def check_without_chain(
+    network: bytes, electorate: Electorate, registered: Registrations, payload: VerdictPayload
+) -> None:
+    """Raise for a payload that no chain at all can make right.
+
+    `registered` are those of this group at the anchor's height, in force or contested. What the chain alone
+    can say (right answers, balances) is not looked at, so the reasons of the verdicts are not either.
+    """
+    observations, receipts = _read(network, payload)
+    read_responses(payload.responses, network)
+    said: tuple[Observation | Receipt, ...] = (*observations, *receipts)
+    if any((one.seq, one.anchor_hash) != (payload.seq, payload.anchor_hash) for one in said):
+        raise InvalidBlock(f"a judge's word on another challenge than {payload.seq}")
+    judges = [observation.judge for observation in observations]
+    if any(one.judge not in electorate for one in said) or len(frozenset(judges)) != len(judges):
+        raise InvalidBlock("a judge that has no vote, or stands there twice")
+    if not electorate.is_final(judges):
+        raise InvalidBlock(f"observations of {len(judges)} of {len(electorate)} voters are not final")
+    _check_names(registered, payload.verdicts)
+
+
+def _check_names(registered: Registrations, verdicts: tuple[Verdict, ...]) -> None:
+    """Raise unless everybody who is registered has one verdict, with his stake, and nobody else a stake."""
+    keys = [verdict.operator_key for verdict in verdicts]
+    if keys != sorted(frozenset(keys)) or not frozenset(registered).issubset(keys):
+        raise InvalidBlock("the verdicts are not sorted, one each, on everybody who is registered")
+    for verdict in verdicts:
+        entry = registered.get(OperatorKey(verdict.operator_key))
+        stake = b"" if entry is None else entry.stake_address
+        if verdict.stake_address != stake or (verdict.reason is Reason.NOT_REGISTERED) != (entry is None):
+            raise InvalidBlock(f"the verdict on {verdict.operator_key.hex()[:16]} is not by his registration")
+
+
+def _read(network: bytes, payload: VerdictPayload) -> tuple[tuple[Observation, ...], tuple[Receipt, ...]]:
+    """Return what the judges say, signatures checked, in its one order, with the responses that it names."""
+    observations = tuple(check_observation(envelope, network) for envelope in payload.observations)
     judges = [observation.judge for observation in observations]
     if judges != sorted(judges):
         raise InvalidBlock("observations must be sorted by judge")
     if list(payload.receipts) != sorted(set(payload.receipts)):
         raise InvalidBlock("receipts must be sorted, none twice")
-    receipts = tuple(check_receipt(envelope, judging.network) for envelope in payload.receipts)
+    receipts = tuple(check_receipt(envelope, network) for envelope in payload.receipts)
     if tuple(map(response_hash, payload.responses)) != referenced_responses(observations, receipts):
         raise InvalidBlock("the responses are not exactly those that are named, sorted by hash")
-    if _derive(judging, observations, receipts, payload.responses, chain) != payload.verdicts:
-        raise InvalidBlock("the verdicts are not those that follow from the observations")
+    return observations, receipts
 
 
 def build_payload(

@@ -7,13 +7,13 @@ agreed on `ballot`; where its contents come from is left to `tracker` and `regis
 Spec: `spec/data_chain.md`, `spec/node.md`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from protocol.chain.view import ChainView
 from protocol.codec import decode, encode
 from protocol.crypto import Signer, sha3_256
-from protocol.errors import InvalidBlock, NotYetKnown, ProtocolError, StaleMessage
+from protocol.errors import InvalidBlock, NotYetKnown, ProtocolError, StaleMessage, Stranded
 from protocol.genesis import Genesis
 from protocol.group.blockmaker import build_evidence, build_link, build_register, build_verdict
 from protocol.group.consensus import Consensus
@@ -21,26 +21,21 @@ from protocol.group.data_block import (
     CertifiedBlock,
     DataBlock,
     Kind,
-    VerdictPayload,
     block_hash,
     decode_block,
     decode_certified,
-    decode_payload,
 )
 from protocol.group.data_chain import DataChain
-from protocol.group.membership import Member, Membership
-from protocol.group.quorum import Electorate
 from protocol.group.vote import EquivocationProof, Statement, check_equivocation
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.ballot import Ballot
+from protocol.node.court import Judged
+from protocol.node.data_history import DataHistory
 from protocol.node.effects import Announce, Effect, Learn, News, Persist
+from protocol.node.held_back import HeldBack, is_settled
 from protocol.node.records import BLOCK, PROOF, Records, ballot_prefix, block_key
-from protocol.node.tracker import Judged
-from protocol.payout.claims import VerdictRecord
-from protocol.payout.list_header import Head
-from protocol.tracking.registration import Registration
 from protocol.tracking.response import response_hash
-from protocol.units import ChallengeSeq, Hash32, OperatorKey
+from protocol.units import Hash32, OperatorKey
 
 PROOFS_MAX = 64
 """Equivocation proofs that wait for their block."""
@@ -55,8 +50,8 @@ class Candidates:
     deregistrations: tuple[bytes, ...]
 
 
-class GroupMachine:
-    """The machine of one group's data chain; fulfils `ListSource` and `GroupView`."""
+class GroupMachine(DataHistory):
+    """The machine of one group's data chain."""
 
     def __init__(
         self,
@@ -67,73 +62,40 @@ class GroupMachine:
         guard: VoteGuard,
         topic: str,
     ) -> None:
+        super().__init__(genesis, chain, records)
         self._genesis = genesis
         self._signer = signer
-        self._chain = chain
-        self._records = records
         self._guard = guard
         self._topic = topic
-        self.state = DataChain.from_genesis(genesis)
-        self._hashes: list[Hash32] = [self.state.head]
-        self._memberships: list[tuple[int, Membership]] = [(0, self.state.membership)]
-        self._verdicts: dict[int, VerdictRecord] = {}
         self._proofs: dict[OperatorKey, tuple[bytes, EquivocationProof]] = {}
         """One proof of each guilty member, with its key in the record."""
-        self._decided: list[DataBlock] = []
         self._offered: bytes | None = None
         self._tried_at = -1
         """When a block was last looked for: what time alone may bring is looked for once a tick."""
         self._moved = self._unjudged = True
-        self._contradiction: CertifiedBlock | None = None
+        self._held = HeldBack()
+        self._alarmed: Hash32 | None = None
+        """The block that was last announced as a contradiction."""
+        self.stranded = False
+        """Whether our chain has left the chain block that the last block stamps, as far as was announced."""
         self._began_at = chain.tip()[0]
         self._load()
         self._ballot = self._open()
 
-    # What the data chain says.
-
     @property
     def contradicted(self) -> bool:
         """Whether a block is certified that our own chain contradicts: then nothing is voted on."""
-        return self._contradiction is not None
+        return len(self._held) > 0
 
     @property
-    def electorate(self) -> Electorate:
-        """The voters that certify the next block."""
-        return self.state.electorate
+    def refuted(self) -> bool:
+        """Whether that is for more than standing on another chain: then no further block is asked for."""
+        return self._held.is_refuted
 
-    def registrations(self, anchor_height: int) -> Mapping[OperatorKey, Registration]:
-        """The registrations of everybody who is judged at an anchor, sorted by operator."""
-        return self.state.book.judged(anchor_height)
-
-    def is_judged(self, seq: int) -> bool:
-        """Whether a challenge has its verdict block."""
-        return seq in self.state.judged
-
-    def certified(self, height: int) -> bytes | None:
-        """Return a certified block as it is stored, or None above the head."""
-        return self._records.get(block_key(height)) if 0 < height <= self.state.height else None
-
-    def verdicts(self, seq: int) -> VerdictRecord | None:
-        """Return a challenge's verdicts, or None before they are certified."""
-        return self._verdicts.get(seq)
-
-    def heads(self) -> tuple[Head, ...]:
-        """Return the last block of each group's data chain."""
-        return (Head(prefix=self.state.prefix, height=self.state.height, block_hash=self.state.head),)
-
-    def block_hash(self, prefix: str, height: int) -> Hash32 | None:
-        """Return the hash of one data block, the network id at 0, None above the head."""
-        known = prefix == self.state.prefix and 0 <= height < len(self._hashes)
-        return self._hashes[height] if known else None
-
-    def verdict_records(self, first_seq: int, last_seq: int) -> Iterable[VerdictRecord]:
-        """Return the VERDICT blocks of these challenges, both inclusive."""
-        return tuple(self._verdicts[seq] for seq in range(first_seq, last_seq + 1) if seq in self._verdicts)
-
-    def members(self, heads: tuple[Head, ...]) -> tuple[Member, ...]:
-        """Return the members as of these heads, sorted by operator key."""
-        (head,) = heads
-        return next(after.members for height, after in reversed(self._memberships) if height <= head.height)
+    @property
+    def reach(self) -> int:
+        """The height up to which certified blocks are here, those that are held back included."""
+        return self.state.height + len(self._held)
 
     def learn_all(self) -> list[Effect]:
         """Return where the members listen: everybody keeps a way to its judges."""
@@ -150,11 +112,17 @@ class GroupMachine:
             news: News = {"height": self.state.height + 1, "reason": "the chain is another one than before"}
             return [Announce("data_chain.contradiction", news)]
         prefix = ballot_prefix(self.state.electorate_name, self.state.height + 1)
-        return self._ballot.restore(self._records.iterate(prefix), now) + self._settle(now)
+        effects = self._compare_stamp("stored")
+        return effects + self._ballot.restore(self._records.iterate(prefix), now) + self._settle(now)
 
     def moved(self) -> None:
         """The chain, or what could be decided, moved: there may be more to propose, and to accept."""
         self._moved = self._unjudged = True
+
+    def connected(self, height: int) -> list[Effect]:
+        """A block joined our chain; at the height of the last stamp it shows whether that still holds."""
+        self.moved()
+        return self._compare_stamp("reorganised") if height == self.state.stamp_height else []
 
     def disconnected(self) -> None:
         """A block left our chain: what was found good because of it is looked at again."""
@@ -206,31 +174,24 @@ class GroupMachine:
     def take_block(self, data: bytes, now: int) -> list[Effect]:
         """Take a certified block from a peer; raises `ProtocolError` when it is none."""
         certified = decode_certified(data)
-        if self.contradicted or decode_block(certified.block).height <= self.state.height:
+        if self.refuted or decode_block(certified.block).height <= self.reach:
             return []
-        return self._apply(certified)
-
-    def take_decided(self) -> list[DataBlock]:
-        """Hand out the blocks decided since the last call, oldest first."""
-        decided, self._decided = self._decided, []
-        return decided
+        return self._take(certified)
 
     # Inside.
 
     def _load(self) -> None:
         """Take up after the last certified block, checking every one again.
 
-        A node that stopped while its chain was reorganised may hold blocks that its chain is
-        too short for, or that it contradicts; `_take_up` goes on with them when it has come round.
+        What our chain has left since, or is too short for while it is reorganised, was checked by ourselves
+        before it was written: to forget it would be to judge once more what is judged.
         """
         for _, data in self._records.iterate(BLOCK):
             certified = decode_certified(data)
             try:
-                self._advance(certified, self.state.apply(certified, self._chain))
-            except NotYetKnown:
-                break
-            except (InvalidBlock, StaleMessage):
-                self._contradiction = certified
+                self._advance(certified, self.state.apply(certified, self._chain, on_its_word=True))
+            except InvalidBlock:
+                self._held.hold(certified, None)
                 break
         for key, data in self._records.iterate(PROOF):
             proof = decode(data, EquivocationProof)
@@ -261,6 +222,7 @@ class GroupMachine:
             self._genesis.parameters.round_milliseconds,
             self._is_valid,
             self._guard.records(),
+            self._is_stranded,
         )
         prefix = ballot_prefix(self.state.electorate_name, height)
         return Ballot(consensus, self._signer, self._guard, self._topic, prefix)
@@ -271,6 +233,16 @@ class GroupMachine:
         except ProtocolError:
             return False
         return True
+
+    def _is_stranded(self, value: bytes) -> bool:
+        """Whether a block could follow but for its stamp, which is not on our chain."""
+        try:
+            self.state.check_block(value, self._chain)
+        except Stranded:
+            return True
+        except ProtocolError:
+            return False
+        return False
 
     def _next_block(self, candidates: Candidates) -> bytes | None:
         """Return the block that we would propose: a due link, then evidence, verdicts, registrations."""
@@ -305,63 +277,107 @@ class GroupMachine:
         return effects
 
     def _agree(self) -> list[Effect]:
-        """Try the block again that our chain contradicted: the chain may have come round."""
-        if self._contradiction is None or not self._unjudged:
+        """Try the blocks again that our chain contradicted: the chain may have come round, or settled."""
+        if not self.contradicted or not self._unjudged:
             return []
-        self._unjudged = False
-        certified, self._contradiction = self._contradiction, None
-        effects = self._apply(certified)
-        if self.contradicted:
+        effects: list[Effect] = []
+        for certified in self._held.release():
+            effects += self._take(certified)
+        self._unjudged = not self.contradicted
+        return effects
+
+    def _take(self, certified: CertifiedBlock) -> list[Effect]:
+        """Apply a certified block, or hold it against those that are held back."""
+        if not self.contradicted:
+            return self._apply(certified)
+        try:
+            agrees = self._held.follow(certified, self._chain)
+        except NotYetKnown:
             return []
-        self._unjudged = True
-        return [Announce("data_chain.agreed", {"height": self.state.height}), *effects]
+        except (InvalidBlock, StaleMessage) as error:
+            self._held.refute()
+            return self._alarm(certified, error)
+        if not agrees:
+            return []
+        effects: list[Effect] = []
+        for held in self._held.release():
+            effects += self._apply(held, followed=True)
+        return effects + self._apply(certified)
 
-    def _apply(self, certified: CertifiedBlock, *, live: bool = False) -> list[Effect]:
-        """Apply a certified block and begin the next one; `live` says that we saw it being decided.
+    def _apply(
+        self, certified: CertifiedBlock, *, live: bool = False, followed: bool = False
+    ) -> list[Effect]:
+        """Apply a certified block and begin the next one.
 
-        A block that FINAL certified though our own chain says otherwise is never silently taken or
-        dropped: it is announced, and this node votes on nothing until its chain agrees or somebody
-        has looked.
+        `live` says that we saw it being decided, `followed` that a later one stamps our chain. A block
+        that FINAL certified though our own chain says otherwise is never silently taken or dropped: it is
+        announced, and this node votes on nothing until its chain agrees, the block turns out to be
+        stranded for everybody, or somebody has looked.
         """
+        why = ""
         try:
             state = self.state.apply(certified, self._chain)
         except NotYetKnown:
             return []
+        except Stranded as error:
+            state = self.state.apply(certified, self._chain, on_its_word=True)
+            why = "followed" if followed else self._reason_to_take(certified, state)
+            if not why:
+                self._held.hold(certified, state)
+                return self._alarm(certified, error)
         except (InvalidBlock, StaleMessage) as error:
-            self._contradiction = certified
-            news: News = {"height": self.state.height + 1, "reason": str(error)}
-            return [Announce("data_chain.contradiction", news)]
+            self._held.hold(certified, None)
+            return self._alarm(certified, error)
         effects: list[Effect] = [*self._ballot.forget()]
         block = self._advance(certified, state)
         effects.append(Persist(block_key(state.height), encode(certified), durable=True))
         effects += self._forget_proofs(block)
-        news = {"height": state.height, "kind": block.kind.name, "stamp": block.stamp_height}
-        effects.append(Announce("data_chain.block", news))
+        news: News = {"height": state.height, "kind": block.kind.name, "stamp": block.stamp_height}
+        effects += [*self._compare_stamp(why), Announce("data_chain.block", news)]
         self._free_votes(block, live=live)
         self._ballot = self._open()
         if block.kind is Kind.REGISTER:
             effects += self.learn_all()
         return effects
 
-    def _advance(self, certified: CertifiedBlock, state: DataChain) -> DataBlock:
-        """Make `state` the present one, and remember what lists read of its last block."""
-        block = decode_block(certified.block)
-        if state.membership is not self.state.membership:
-            self._memberships.append((state.height, state.membership))
-        self.state = state
-        self._hashes.append(state.head)
-        self._decided.append(block)
-        payload = decode_payload(block)
-        if isinstance(payload, VerdictPayload):
-            self._verdicts[payload.seq] = VerdictRecord(
-                prefix=state.prefix,
-                height=state.height,
-                block_hash=block_hash(certified.block),
-                seq=ChallengeSeq(payload.seq),
-                anchor_hash=Hash32(payload.anchor_hash),
-                verdicts=payload.verdicts,
-            )
-        return block
+    def _reason_to_take(self, certified: CertifiedBlock, after: DataChain) -> str:
+        """Return why a stranded block is taken on its certificate's word, empty when it is not."""
+        if self._ballot.consensus.affirms(after.head):
+            return "affirmed"
+        if self._records.get(block_key(after.height)) == encode(certified):
+            return "stored"
+        parameters = self._genesis.parameters
+        return "settled" if is_settled(after.stamp_height, self._chain, parameters) else ""
+
+    def _alarm(self, certified: CertifiedBlock, error: ProtocolError) -> list[Effect]:
+        """Announce a contradiction, once."""
+        hashed = block_hash(certified.block)
+        if hashed == self._alarmed:
+            return []
+        self._alarmed = hashed
+        height = decode_block(certified.block).height
+        news: News = {
+            "height": height,
+            "reason": str(error),
+            "stranded": isinstance(error, Stranded),
+        }
+        return [Announce("data_chain.contradiction", news)]
+
+    def _compare_stamp(self, why: str) -> list[Effect]:
+        """Announce that our chain has left what the last block stamps, or stands on it again."""
+        state = self.state
+        if self._chain.block_hash(state.stamp_height) is None:
+            return []
+        was = self.stranded or state.head == self._alarmed
+        if state.head == self._alarmed:
+            self._alarmed = None
+        self.stranded = state.is_stranded(self._chain)
+        if self.stranded and (not was or why not in ("reorganised", "stored")):
+            news: News = {"height": state.height, "stamp": state.stamp_height, "why": why}
+            return [Announce("data_chain.stranded", news)]
+        if was and not self.stranded:
+            return [Announce("data_chain.agreed", {"height": state.height})]
+        return []
 
     def _forget_proofs(self, block: DataBlock) -> list[Effect]:
         """Drop the proofs that stand in a block or convict nobody who is still a member."""

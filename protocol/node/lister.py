@@ -15,6 +15,7 @@ from protocol.errors import (
     NotYetKnown,
     ProtocolError,
     StaleMessage,
+    Stranded,
     WrongNetwork,
 )
 from protocol.genesis import Genesis, first_period, network_id
@@ -22,21 +23,25 @@ from protocol.group.certificate import Certificate, check_certifies
 from protocol.group.consensus import Consensus
 from protocol.group.membership import voters_of
 from protocol.group.quorum import Electorate, Voter
-from protocol.group.vote import LIST_ELECTORATE, EquivocationProof, Statement
+from protocol.group.vote import LIST_ELECTORATE, EquivocationProof, Statement, value_hash
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.ballot import Ballot
-from protocol.node.effects import Announce, Effect, Persist
+from protocol.node.data_history import DataHistory
+from protocol.node.effects import Announce, Effect, News, Persist
+from protocol.node.held_back import is_settled
 from protocol.node.records import LIST_STATE, Records, ballot_prefix, list_key
 from protocol.payout.list_file import decode_list_file, encode_list_file
 from protocol.payout.list_header import list_hash
 from protocol.payout.payout_list import (
-    ListSource,
     ListState,
+    PayoutList,
     check_list,
     first_state,
     propose_list,
     recompute_list,
+    stranded_list,
 )
+from protocol.units import Hash32
 
 LIST_ROUND_FACTOR = 2
 """A list's rounds are this much longer than a group's: everybody takes part, once a period."""
@@ -50,7 +55,7 @@ class Lister:
         self,
         genesis: Genesis,
         chain: ChainView,
-        source: ListSource,
+        source: DataHistory,
         signer: Signer,
         guard: VoteGuard,
         records: Records,
@@ -68,6 +73,12 @@ class Lister:
         self._dirty = True
         self._offered: bytes | None = None
         self._contradiction: tuple[bytes, Certificate] | None = None
+        self._alarmed: Hash32 | None = None
+        """The list that was last announced as a contradiction."""
+        self.stranded = False
+        """Whether our chain has left the last block of the last list, as far as was announced."""
+        self._rests_on: tuple[int, Hash32] | None = None
+        """That block."""
         self.state: ListState = first_state(genesis)
         self.electorate = Electorate.of(
             Voter(operator_key=member.operator_key, age=member.age) for member in genesis.members
@@ -88,11 +99,18 @@ class Lister:
     def restore(self, now: int) -> list[Effect]:
         """Take back what was said and heard about the list that is not decided yet."""
         prefix = ballot_prefix(LIST_ELECTORATE, self.state.period)
-        return self._ballot.restore(self._records.iterate(prefix), now)
+        effects = self._compare_last("stored")
+        return effects + self._ballot.restore(self._records.iterate(prefix), now)
 
     def moved(self) -> None:
         """The chain or the data chain moved: what could not be computed may be computed now."""
         self._dirty = True
+
+    def connected(self, height: int) -> list[Effect]:
+        """A block joined our chain; where the last list ends it shows whether that still stands."""
+        self.moved()
+        is_last = self._rests_on is not None and height == self._rests_on[0]
+        return self._compare_last("reorganised") if is_last else []
 
     def receive(self, envelope: bytes, statement: Statement, now: int) -> list[Effect]:
         """Take a statement about a list; its signature is checked if it is wanted."""
@@ -142,7 +160,9 @@ class Lister:
             last = self.file(self.state.period - 1)
             if last is None:
                 raise ValueError(f"the record lacks the list of period {self.state.period - 1}")
-            self.electorate = voters_of(decode_list_file(last).members)
+            file = decode_list_file(last)
+            self.electorate = voters_of(file.members)
+            self._rests_on = file.header.last_height, Hash32(file.header.last_hash)
 
     def _open(self) -> Ballot:
         """Begin the ballot on the next list."""
@@ -156,6 +176,7 @@ class Lister:
             self._genesis.parameters.round_milliseconds * LIST_ROUND_FACTOR,
             self._is_valid,
             self._guard.records(),
+            self._is_stranded,
         )
         prefix = ballot_prefix(LIST_ELECTORATE, self.state.period)
         return Ballot(consensus, self._signer, self._guard, self._topic, prefix)
@@ -167,6 +188,16 @@ class Lister:
         except ProtocolError:
             return False
         return True
+
+    def _is_stranded(self, value: bytes) -> bool:
+        """Whether this would be the list, but for a branch that our chain has left."""
+        try:
+            check_list(value, self._genesis, self.state, self._source, self._chain)
+        except Stranded:
+            return True
+        except ProtocolError:
+            return False
+        return False
 
     def _offer(self, now: int) -> list[Effect]:
         """Propose the list as far as we hold it, when its time has come."""
@@ -194,29 +225,35 @@ class Lister:
         self._dirty = False
         (value, certificate), self._contradiction = self._contradiction, None
         effects = self._accept(value, certificate)
-        if self.contradicted:
-            return []
-        self._dirty = True
-        return [Announce("list.agreed", {"period": self.state.period}), *effects]
+        self._dirty = not self.contradicted
+        return effects
 
     def _accept(self, value: bytes, certificate: Certificate, *, live: bool = False) -> list[Effect]:
         """Keep a certified list and begin the next one; `live` says that we saw it being decided.
 
         A list that is certified though our own blocks say otherwise is never silently taken: it is
-        announced, and this node signs nothing further until its chain agrees or somebody has looked.
+        announced, and this node signs nothing further until its chain agrees, the list turns out to be
+        stranded for everybody, or somebody has looked.
         """
+        why = ""
         try:
             ours = recompute_list(value, self._genesis, self.state, self._source, self._chain)
         except NotYetKnown:
             return []  # blocks are missing: the file is asked for again when they are here
+        except Stranded as error:
+            ours = stranded_list(value, self._genesis, self.state, self._source)
+            why = self._reason_to_take(ours)
+            if not why:
+                return self._contradict(value, certificate, error)
         except (InvalidBlock, MalformedMessage, WrongNetwork, StaleMessage) as error:
-            self._contradiction = value, certificate
-            return [Announce("list.contradiction", {"period": self.state.period, "reason": str(error)})]
+            return self._contradict(value, certificate, error)
         file = encode_list_file(ours.header, ours.entries, ours.members, certificate)
+        self._rests_on = ours.header.last_height, Hash32(ours.header.last_hash)
         effects: list[Effect] = [
             Persist(list_key(ours.header.period), file, durable=True),
             Persist(LIST_STATE, encode(ours.state), durable=True),
             *self._ballot.forget(),
+            *self._compare_last(why, list_hash(ours.header)),
             Announce("list.certified", {"period": ours.header.period, "hash": list_hash(ours.header).hex()}),
         ]
         if live and ours.header.last_height > self._began_at:
@@ -227,3 +264,40 @@ class Lister:
         self._ballot = self._open()
         self._dirty = True
         return effects
+
+    def _reason_to_take(self, stranded: PayoutList) -> str:
+        """Return why a stranded list is taken on its certificate's word, empty when it is not."""
+        if self._ballot.consensus.affirms(list_hash(stranded.header)):
+            return "affirmed"
+        last = stranded.header.last_height
+        if self._source.stamps_from(last):
+            return "followed"  # the voters have certified a block on our chain, past the end of the period
+        return "settled" if is_settled(last, self._chain, self._genesis.parameters) else ""
+
+    def _contradict(self, value: bytes, certificate: Certificate, error: ProtocolError) -> list[Effect]:
+        """Sign nothing further; announce it once."""
+        self._contradiction = value, certificate
+        hashed = value_hash(value)
+        if hashed == self._alarmed:
+            return []
+        self._alarmed = hashed
+        is_stranded = isinstance(error, Stranded)
+        news: News = {"period": self.state.period, "reason": str(error), "stranded": is_stranded}
+        return [Announce("list.contradiction", news)]
+
+    def _compare_last(self, why: str, taken: Hash32 | None = None) -> list[Effect]:
+        """Announce that our chain has left what the last list rests on, or stands on it again."""
+        if self._rests_on is None:
+            return []
+        height, expected = self._rests_on
+        here = self._chain.block_hash(height)
+        if here is None:
+            return []
+        was = self.stranded or (taken is not None and taken == self._alarmed)
+        if taken is not None:
+            self._alarmed = None
+        self.stranded = here != expected
+        period = self.state.period if taken is not None else self.state.period - 1
+        if self.stranded and (not was or taken is not None):
+            return [Announce("list.stranded", {"period": period, "why": why})]
+        return [Announce("list.agreed", {"period": period})] if was and not self.stranded else []

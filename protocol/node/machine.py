@@ -138,13 +138,12 @@ class Node:
     def connect(self, height: int, block_hash: bytes) -> list[Effect]:
         """A block joined the active chain; the chain view holds it already."""
         effects = self.tracker.connect(height, self.group)
-        self.group.moved()
-        self.lister.moved()
+        effects += self.group.connected(height) + self.lister.connected(height)
         return effects + self._settle()
 
     def disconnect(self, height: int, block_hash: bytes) -> list[Effect]:
         """A block left the active chain."""
-        effects = self.tracker.disconnect(height, block_hash)
+        effects = self.tracker.disconnect(height, block_hash, self.group)
         self.group.disconnected()
         self.lister.moved()
         return effects + self._settle()

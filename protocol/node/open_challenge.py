@@ -46,6 +46,8 @@ class OpenChallenge:
         """Whose responses came and who were not dialled yet."""
         self.attempts: dict[OperatorKey, int] = {}
         self.ready_since: int | None = None
+        self.was_open = False
+        """Whether our chain ever stood between its anchor and its close, as far as we know."""
         self._network = network
         self._response_key = self._key(RESPONSE)
         self._written: set[bytes] = set()
@@ -160,8 +162,11 @@ class OpenChallenge:
 
     # The record.
 
-    def restore(self, records: Records) -> None:
-        """Take back what the record holds."""
+    def restore(self, records: Records) -> bool:
+        """Take back what the record holds; return whether that is anything."""
+        families = (RESPONSE, SIGHTING, OBSERVATION)
+        if all(next(records.iterate(self._key(family)), None) is None for family in families):
+            return False
         prefix = self._key(RESPONSE)
         for key, value in records.iterate(prefix):
             self._written.add(key[len(prefix) :])
@@ -175,6 +180,7 @@ class OpenChallenge:
             self.keep_sighting(key[len(prefix) :], value[1:], fast, tls_valid)
         for _, envelope in records.iterate(self._key(OBSERVATION)):
             self.keep_observation(check_observation(envelope, self._network), envelope)
+        return True
 
     def forget(self, records: Records) -> list[Effect]:
         """Drop the record: the verdict block holds what matters of it."""

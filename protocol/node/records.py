@@ -31,6 +31,8 @@ OBSERVATION = b"o/"
 """Observations of challenges that are not judged yet, by challenge and judge."""
 SIGHTING = b"s/"
 """Outcomes of our own dial-backs, by challenge and operator."""
+VOID = b"v/"
+"""Challenges whose window had closed before their anchors joined the chain."""
 RECEIPT = b"q/"
 """Receipts for our own responses, by challenge and judge."""
 

@@ -8,63 +8,45 @@ Spec: `spec/response.md`, `spec/verdict.md`.
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Protocol
 
 from protocol.chain.view import ChainView
 from protocol.codec import encode
 from protocol.crypto import SIGNATURE_SIZE, Signer
 from protocol.errors import NotAMember, ProtocolError, StaleMessage
 from protocol.genesis import Genesis, network_id
-from protocol.group.quorum import Electorate
+from protocol.node.court import GroupView, Judged
 from protocol.node.dial_back import DialBack
 from protocol.node.effects import Announce, Effect, Incoming, News, Persist, ProbeResult, Publish, Send
 from protocol.node.messages import RESPONSES_MAX, Responses, ResponsesRequest, pack_plain, pack_signed
 from protocol.node.open_challenge import OpenChallenge
-from protocol.node.records import OBSERVATION, RESPONSE, SIGHTING, Records, split_challenge_key
+from protocol.node.records import (
+    OBSERVATION,
+    RESPONSE,
+    SIGHTING,
+    VOID,
+    Records,
+    challenge_prefix,
+    split_challenge_key,
+)
 from protocol.node.responder import Responder
+from protocol.node.voids import Voids, Why
 from protocol.tracking.answer_key import AnswerKey
-from protocol.tracking.challenge import Challenge, derive_challenge
+from protocol.tracking.challenge import derive_challenge
 from protocol.tracking.observation import Observation, check_observation
-from protocol.tracking.registration import Registration
 from protocol.tracking.response import (
     Receipt,
     build_receipt,
     check_receipt,
     decode_response,
 )
-from protocol.units import OperatorKey
+from protocol.units import Hash32, OperatorKey
 
 EARLY_MAX = 1_024
 """Responses kept before their challenge opens; beyond it the oldest is dropped (operators repeat them)."""
 OPEN_MAX = 8
 """Challenges held at once: the one that is open, those that wait for their verdict, other branches."""
-
-
-class GroupView(Protocol):
-    """What the data chain says to judges and operators."""
-
-    @property
-    def electorate(self) -> Electorate:
-        """The voters that certify the next block."""
-
-    def registrations(self, anchor_height: int) -> Mapping[OperatorKey, Registration]:
-        """The registrations of everybody who is judged at an anchor."""
-
-    def is_judged(self, seq: int) -> bool:
-        """Whether a challenge has its verdict block."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What a verdict block can be made of: a FINAL set of observations and the responses they name."""
-
-    challenge: Challenge
-    observations: tuple[bytes, ...]
-    responses: tuple[bytes, ...]
-    receipts: tuple[bytes, ...]
 
 
 class Tracker:
@@ -82,7 +64,9 @@ class Tracker:
         self._topic = topic
         self._open: dict[tuple[int, bytes], OpenChallenge] = {}
         self._newest: OpenChallenge | None = None
-        self._tip = 0
+        self._tip = self._highest = 0
+        """Our last block's height, and the highest one that it ever had."""
+        self.voids = Voids()
         self._responder = Responder(genesis, signer, chain, records, topic)
         self._dial_back = DialBack(genesis, signer, chain)
         self._early: deque[Incoming] = deque(maxlen=EARLY_MAX)
@@ -92,20 +76,20 @@ class Tracker:
 
     def restore(self, view: GroupView) -> list[Effect]:
         """Take up the challenges that are not judged yet, as the record holds them."""
-        self._tip = self._chain.tip()[0]
+        self._tip = self._highest = self._chain.tip()[0]
         newest = self._tip // self._parameters.challenge_every
         effects: list[Effect] = []
         for seq in range(max(0, newest - OPEN_MAX), newest + 1):
-            opened = self._open_challenge(seq, view)
+            opened = self._prepare(seq, view)
             if opened is not None:
-                opened.restore(self._records)
+                self._admit(opened)
                 effects += self._respond(opened, view)
         return effects + self._sweep(newest - OPEN_MAX, view)
 
     def _sweep(self, oldest: int, view: GroupView) -> list[Effect]:
         """Drop the records of challenges that can never be judged any more, or are judged."""
         effects: list[Effect] = []
-        for family in (RESPONSE, SIGHTING, OBSERVATION):
+        for family in (RESPONSE, SIGHTING, OBSERVATION, VOID):
             for key, _ in self._records.iterate(family):
                 seq = split_challenge_key(family, key)[0]
                 if seq < oldest or view.is_judged(seq):
@@ -117,12 +101,8 @@ class Tracker:
         self._tip = height
         effects: list[Effect] = []
         if height % self._parameters.challenge_every == 0:
-            opened = self._open_challenge(height // self._parameters.challenge_every, view)
-            if opened is not None:
-                challenge = opened.challenge
-                news: News = {"seq": challenge.seq, "height": height, "anchor": challenge.anchor_hash.hex()}
-                effects += [Announce("challenge.opened", news), *self._respond(opened, view)]
-                effects += self._take_early()
+            effects += self._on_anchor(height // self._parameters.challenge_every, view)
+        self._highest = max(self._highest, height)
         for opened in self._current():
             if height < opened.challenge.closes:
                 effects += self._dial_back.again(opened) if self.is_judge else []
@@ -132,17 +112,47 @@ class Tracker:
                 effects += self._observe(opened, view)
         return effects
 
-    def disconnect(self, height: int, block_hash: bytes) -> list[Effect]:
+    def _on_anchor(self, seq: int, view: GroupView) -> list[Effect]:
+        """An anchor joined the chain: its challenge opens, or is void from the beginning."""
+        anchor = self._chain.block_hash(seq * self._parameters.challenge_every)
+        judged = view.judged_anchor(seq)
+        if anchor is None or judged == anchor:
+            return self.voids.restore(seq, anchor) if anchor is not None else []
+        if judged is not None:
+            return self.voids.note(seq, anchor, Why.JUDGED_BEFORE)
+        opened = self._prepare(seq, view)
+        if opened is None:
+            return []
+        challenge = opened.challenge
+        if self._highest >= challenge.closes and not opened.was_open:
+            # We have stood past its close on another branch: nobody who followed us can have answered.
+            mark = Persist(challenge_prefix(VOID, seq, anchor), b"")
+            return [mark, *self.voids.note(seq, anchor, Why.CLOSED_BEFORE)]
+        self.voids.restore(seq, anchor)
+        self._admit(opened)
+        news: News = {"seq": seq, "height": challenge.anchor_height, "anchor": anchor.hex()}
+        return [Announce("challenge.opened", news), *self._respond(opened, view), *self._take_early()]
+
+    def disconnect(self, height: int, block_hash: bytes, view: GroupView) -> list[Effect]:
         """A block left the chain: its challenge, if it was an anchor, is void unless it comes back."""
         self._tip = max(0, height - 1)
-        seq = height // self._parameters.challenge_every
-        if (seq, block_hash) not in self._open:
+        seq, rest = divmod(height, self._parameters.challenge_every)
+        if rest:
             return []
-        self._newest = None
-        return [Announce("challenge.void", {"seq": seq, "anchor": block_hash.hex()})]
+        anchor = Hash32(block_hash)
+        if view.judged_anchor(seq) == anchor:
+            return self.voids.note(seq, anchor, Why.LEFT_JUDGED)
+        if (seq, anchor) not in self._open:
+            return []
+        self._newest = self._last_current()
+        return self.voids.note(seq, anchor, Why.LEFT)
 
-    def _open_challenge(self, seq: int, view: GroupView) -> OpenChallenge | None:
-        """Return the challenge `seq` of our chain, unless it is before the first one or judged."""
+    def _last_current(self) -> OpenChallenge | None:
+        """Return the newest open challenge whose anchor is on the chain."""
+        return max(self._current(), key=lambda opened: opened.challenge.seq, default=None)
+
+    def _prepare(self, seq: int, view: GroupView) -> OpenChallenge | None:
+        """Return the challenge `seq` of our chain, unless it is before the first one, judged or void."""
         anchor = seq * self._parameters.challenge_every
         if anchor < self._genesis.first_challenge_height or self._chain.block_hash(anchor) is None:
             return None
@@ -151,15 +161,24 @@ class Tracker:
         if view.is_judged(seq):
             return None
         key = (seq, challenge.anchor_hash)
-        opened = self._open.get(key)
-        if opened is None:
-            answers = AnswerKey(challenge, view.registrations(anchor), self._chain, self._parameters)
-            if self.is_judge:
-                answers.prepare(answers.registrations)
-            opened = self._open[key] = OpenChallenge(self._network, answers)
-            self._make_room()
-        self._newest = opened
+        if key in self._open:
+            return self._open[key]
+        if self._records.get(challenge_prefix(VOID, *key)) is not None:
+            self.voids.note(*key, Why.CLOSED_BEFORE)
+            return None
+        answers = AnswerKey(challenge, view.registrations(anchor), self._chain, self._parameters)
+        if self.is_judge:
+            answers.prepare(answers.registrations)
+        opened = OpenChallenge(self._network, answers)
+        opened.was_open = opened.restore(self._records)
         return opened
+
+    def _admit(self, opened: OpenChallenge) -> None:
+        """Let a challenge be open until it is judged or pushed out."""
+        opened.was_open = True
+        self._open[(opened.challenge.seq, opened.challenge.anchor_hash)] = opened
+        self._make_room()
+        self._newest = opened
 
     def _make_room(self) -> None:
         """Drop what is too much: challenges of lost branches first, then the oldest."""
@@ -189,7 +208,7 @@ class Tracker:
         """Answer for ourselves; as a judge we are the first to have our response."""
         sent = self._responder.respond(opened, view.electorate)
         effects: list[Effect] = []
-        if sent and self.is_judge:
+        if sent and self.is_judge and self._signer.operator_key not in opened.observations:
             self._keep(opened, opened.own_response, self._signer.operator_key, effects)
         return effects + sent
 
@@ -264,7 +283,8 @@ class Tracker:
     def _keep(self, opened: OpenChallenge, envelope: bytes, peer: bytes, effects: list[Effect]) -> None:
         if self._signer.operator_key in opened.observations:
             raise StaleMessage(f"challenge {opened.challenge.seq} is observed")
-        kept = opened.keep_response(envelope, self._tip, peer)
+        is_current = self._chain.block_hash(opened.challenge.anchor_height) == opened.challenge.anchor_hash
+        kept = opened.keep_response(envelope, self._tip if is_current else self._highest, peer)
         if kept is not None:
             effects.append(kept)
             opened.to_dial.append(OperatorKey(kept.key[-32:]))
@@ -352,7 +372,7 @@ class Tracker:
         It waits a round for the judges that are still missing, then a FINAL set is enough.
         """
         for opened in self._current():
-            if self._tip < opened.challenge.judged_at:
+            if self._tip < opened.challenge.judged_at or view.is_judged(opened.challenge.seq):
                 continue
             complete = opened.complete(view.electorate)
             if complete is None:
@@ -366,12 +386,19 @@ class Tracker:
         return None
 
     def on_verdicts(self, seq: int, anchor_hash: bytes) -> list[Effect]:
-        """A verdict block was certified: what it was made of is no longer needed."""
-        opened = self._open.pop((seq, anchor_hash), None)
-        if opened is None:
-            return []
-        self._newest = max(self._current(), key=lambda o: o.challenge.seq, default=None)
-        return opened.forget(self._records)
+        """A verdict block was certified: what it was made of, on this branch or another, is needed no more.
+
+        A challenge is judged once. With an anchor that is not on our chain it is void all the same.
+        """
+        effects: list[Effect] = []
+        for key in [key for key in self._open if key[0] == seq]:
+            effects += self._open.pop(key).forget(self._records)
+        self._newest = self._last_current()
+        here = self._chain.block_hash(seq * self._parameters.challenge_every)
+        if here not in (None, anchor_hash):
+            effects += self.voids.note(seq, Hash32(anchor_hash), Why.LEFT_JUDGED)
+            effects += self.voids.note(seq, Hash32(here or b""), Why.JUDGED_BEFORE)
+        return effects
 
     def on_registrations(self, stamp_height: int, view: GroupView) -> list[Effect]:
         """Registrations were certified: those stamped at or below an open anchor count there."""

@@ -7,13 +7,13 @@ heads that a proposal states. That the blocks are certified and right is
 paid by them `claims`', the sums are `list_header`'s. Spec: `spec/payout_list.md`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 from protocol.chain.view import ChainView
 from protocol.codec import U32, U64, Bytes32, Meta, Wire
-from protocol.errors import InvalidBlock, NotYetKnown
+from protocol.errors import InvalidBlock, NotYetKnown, Stranded
 from protocol.genesis import Genesis, first_period, network_id, period_heights
 from protocol.group.membership import Member, Membership
 from protocol.payout.claims import Claim, VerdictRecord, merge_entries, resolve_claims
@@ -119,8 +119,9 @@ def check_list(
 ) -> PayoutList:
     """Return the list whose header `value` is, before we vote for it: recomputed from our own blocks.
 
-    Raises `NotYetKnown` when it states blocks that we do not hold or comes too early, and
-    `MalformedMessage`, `WrongNetwork` or `InvalidBlock` when it is not the list.
+    Raises `NotYetKnown` when it states blocks that we do not hold or comes too early, `Stranded` when its
+    only fault is that its last chain block is not on our chain, and `MalformedMessage`, `WrongNetwork` or
+    `InvalidBlock` when it is not the list.
     """
     return _recompute(value, genesis, state, source, chain, wait=True)
 
@@ -133,6 +134,29 @@ def recompute_list(
     What a quorum has found complete is not held back because we would have waited longer.
     """
     return _recompute(value, genesis, state, source, chain, wait=False)
+
+
+def stranded_list(value: bytes, genesis: Genesis, state: ListState, source: ListSource) -> PayoutList:
+    """Return the list whose header `value` is, though our chain has left the branch that it was made on.
+
+    Which challenges were on that branch is taken from the blocks that it names; everything else is computed
+    from our own. Raises as `check_list` does, but never `Stranded`.
+    """
+    header = decode_header(value)
+    check_header(header, state_terms(genesis, state))
+    _check_heads(header.heads, source)
+    listable = listable_challenges(genesis, state.period)
+    reach = {head.prefix: head.height for head in header.heads}
+    named = frozenset(header.blocks).difference(state.blocks)
+    used = [
+        record
+        for record in source.verdict_records(listable.start, listable.stop - 1)
+        if record.block_hash in named and record.height <= reach.get(record.prefix, -1)
+    ]
+    used.sort(key=lambda record: (record.prefix, record.height))
+    members = source.members(header.heads)
+    ours = _make_list(genesis, state, header.heads, used, members, Hash32(header.last_hash))
+    return _same(header, ours)
 
 
 def compute_list(
@@ -149,6 +173,19 @@ def compute_list(
     period's last block is not buried.
     """
     used = select_records(genesis, state.period, heads, records, state.blocks, chain)
+    last_hash = _buried_hash(genesis, period_heights(genesis, state.period)[1], chain)
+    return _make_list(genesis, state, heads, used, members, last_hash)
+
+
+def _make_list(
+    genesis: Genesis,
+    state: ListState,
+    heads: tuple[Head, ...],
+    used: Sequence[VerdictRecord],
+    members: tuple[Member, ...],
+    last_hash: Hash32,
+) -> PayoutList:
+    """Return the list after `state` that these verdict blocks give, sorted by (prefix, data height)."""
     ages = {member.operator_key: member.age for member in members}
     claims = resolve_claims(used, state.claims, subnet_limit=genesis.parameters.subnet_limit, ages=ages)
     first, last = period_heights(genesis, state.period)
@@ -160,7 +197,7 @@ def compute_list(
         period=state.period,
         first_height=first,
         last_height=last,
-        last_hash=_buried_hash(genesis, last, chain),
+        last_hash=last_hash,
         previous=state.previous,
         heads=heads,
         blocks=tuple(record.block_hash for record in used),
@@ -187,7 +224,14 @@ def _recompute(
     header = decode_header(value)
     check_header(header, state_terms(genesis, state))
     _check_heads(header.heads, source)
-    ours = _list_up_to(header.heads, genesis, state, source, chain, wait=wait)
+    if header.last_hash != _buried_hash(genesis, header.last_height, chain):
+        stranded_list(value, genesis, state, source)
+        raise Stranded(f"chain block {header.last_height} is another one here")
+    return _same(header, _list_up_to(header.heads, genesis, state, source, chain, wait=wait))
+
+
+def _same(header: ListHeader, ours: PayoutList) -> PayoutList:
+    """Return our own list; raises `InvalidBlock` unless it has this header."""
     if ours.header != header:
         fields = ListHeader.__struct_fields__
         differing = [name for name in fields if getattr(header, name) != getattr(ours.header, name)]

@@ -113,9 +113,10 @@ def contradict(cluster: Cluster, **change: object) -> None:
 
 def test_after_a_contradiction_nothing_is_voted_on_and_nothing_more_is_asked() -> None:
     cluster = away(JUDGED_AT + 1)
-    contradict(cluster, stamp_hash=b"\x05" * 32)
+    contradict(cluster, kind=Kind.LINK, payload=b"\x01")
     peer = cluster[FOUNDERS[0]]
-    assert peer.events("data_chain.contradiction") and peer.node.group.contradicted
+    (news,) = peer.events("data_chain.contradiction")
+    assert peer.node.group.contradicted and news.fields["stranded"] is False
     assert peer.node.group.state.height == 0
     voted = len(peer.votes)
     cluster.heal()
@@ -188,17 +189,17 @@ def test_a_node_that_starts_on_another_branch_says_so_and_goes_on_when_its_chain
     cluster.chain = fork
     cluster.cut = {one.key for one in FOUNDERS[1:]}
     peer = cluster.restart(FOUNDERS[0])
-    assert (
-        peer.node.contradicted
-        and peer.events("data_chain.contradiction")
-        and not peer.node.group.state.height
-    )
+    assert not peer.node.contradicted and peer.node.group.state == before
+    (news,) = peer.events("data_chain.stranded")
+    assert news.fields == {"height": 2, "stamp": before.stamp_height, "why": "stored"}
     for machine in (peer.node.group, peer.node.lister, peer.node.tracker):
         machine._chain = real
     cluster.carry(peer, peer.node.disconnect(*fork.tip()))
-    cluster.carry(peer, peer.node.connect(*real.tip()))
+    for height in range(before.stamp_height, real.tip()[0] + 1):
+        cluster.carry(peer, peer.node.connect(height, real.block_hash(height) or b""))
     cluster.carry(peer, peer.node.tick(cluster.now + 100))
-    assert not peer.node.contradicted and peer.node.group.state == before
+    assert not peer.node.group.stranded and peer.node.group.state == before
+    assert len(peer.events("data_chain.agreed")) == 1 == len(peer.events("data_chain.stranded"))
 
 
 # Catching up.
@@ -467,7 +468,7 @@ def test_messages_that_change_nothing_do_not_make_us_look_for_a_block_each_time(
     assert 1 <= len(looked) <= 2
 
 
-def test_what_was_said_about_the_next_block_is_taken_back_when_the_chain_has_come_round() -> None:
+def test_what_was_said_about_the_next_block_is_taken_back_on_a_chain_that_is_too_short() -> None:
     cluster = Cluster(FOUNDERS)
     cluster.mine_to(JUDGED_AT + 4)
     cluster.cut = {one.key for one in FOUNDERS[2:]}  # no quorum
@@ -477,16 +478,11 @@ def test_what_was_said_about_the_next_block_is_taken_back_when_the_chain_has_com
     before = cluster[FOUNDERS[0]]
     kept = dict(before.store.iterate(BALLOT))
     assert kept and before.node.group.state.height == 2
-    real, short = cluster.chain, cluster.chain.copy()
+    short = cluster.chain.copy()
     short.disconnect(6)
     cluster.cut = {one.key for one in FOUNDERS[1:]}
     cluster.chain = short  # it stopped while its chain was being reorganised
     peer = cluster.restart(FOUNDERS[0])
-    assert peer.node.group.state.height < 2
-    for machine in (peer.node.group, peer.node.lister, peer.node.tracker):
-        machine._chain = real
-    cluster.carry(peer, peer.node.connect(*real.tip()))
-    cluster.carry(peer, peer.node.tick(cluster.now + 100))
-    assert peer.node.group.state.height == 2
+    assert peer.node.group.state == before.node.group.state
     assert {*kept.values()} <= {value for _, value in peer.store.iterate(BALLOT)}
     assert peer.node.group._ballot.consensus._log.said_by(FOUNDERS[1].key)

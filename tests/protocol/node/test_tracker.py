@@ -10,9 +10,11 @@ FOUNDERS = tuple(operator(number) for number in range(4))
 def test_challenges_of_lost_branches_do_not_push_out_one_that_still_waits() -> None:
     cluster = Cluster(FOUNDERS)
     cluster.cut = {one.key for one in FOUNDERS[1:]}  # so nothing is decided
-    cluster.mine_to(12)
-    for number in range(OPEN_MAX + 1):
-        cluster.reorganise(number + 1, salt=bytes([number]))  # the anchor at 12 is another one each time
+    for anchor in (12, 16, 20):
+        cluster.mine_to(anchor)
+        for depth in (1, 2):
+            cluster.reorganise(depth, salt=bytes([depth]))  # the anchor is another one each time
+    assert len(cluster[FOUNDERS[0]].events("challenge.void")) + 3 > OPEN_MAX
     alone = cluster[FOUNDERS[0]].node
     waiting = [opened.challenge.seq for opened in alone.tracker.open_challenges()]
     assert waiting == [2, 3, 4, 5]

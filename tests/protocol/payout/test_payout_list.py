@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from protocol.codec import decode, encode, replace
 from protocol.crypto import sha256
-from protocol.errors import InvalidBlock, MalformedMessage, NotYetKnown, ProtocolError, WrongNetwork
+from protocol.errors import (
+    InvalidBlock,
+    MalformedMessage,
+    NotYetKnown,
+    ProtocolError,
+    Stranded,
+    WrongNetwork,
+)
 from protocol.group.membership import Membership
 from protocol.payout.list_blocks import lateness_deadline
 from protocol.payout.list_header import Head, ListHeader, list_hash
@@ -292,7 +299,7 @@ def test_a_list_of_another_length_of_chain_is_another_list() -> None:
     header = world.list().header
     world.chain.disconnect(3)
     world.chain.mine_to(49, salt=b"other branch")
-    with pytest.raises(InvalidBlock, match="last_hash"):
+    with pytest.raises(Stranded, match="chain block 47"):
         check(world, header)
 
 
