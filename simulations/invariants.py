@@ -308,7 +308,7 @@ def _verdicts_by_hash(ended: Ended) -> dict[bytes, tuple[int, VerdictPayload]]:
         for body in bodies:
             payload = decode_payload(decode_block(body))
             if isinstance(payload, VerdictPayload):
-                found[block_hash(body)] = height, payload
+                found.setdefault(block_hash(body), (height, payload))
     return found
 
 

@@ -7,6 +7,9 @@ Spec: `spec/simulation.md`.
 import hashlib
 from dataclasses import asdict, dataclass, fields
 
+DEEP = "deep_reorganisations"
+"""The count of what strikes only when it is named; else its name is not printed either."""
+
 
 @dataclass(slots=True)
 class FaultCounts:
@@ -32,8 +35,9 @@ class FaultCounts:
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
 
     def as_dict(self) -> dict[str, int]:
-        """Return the counts by name."""
-        return asdict(self)
+        """Return the counts by name; deep reorganisations only where there were any."""
+        counts = asdict(self)
+        return counts if self.deep_reorganisations else {k: counts[k] for k in counts if k != DEEP}
 
 
 class Trace:

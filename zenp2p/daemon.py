@@ -61,7 +61,16 @@ REGISTRATION_SECONDS = 5
 VOTES_SECONDS = 30
 CLOCK_SECONDS = 5
 CLOCK_JUMP_SECONDS = 2
-ALARMS = frozenset({"data_chain.contradiction", "list.contradiction", "vote.withheld", "key.elsewhere"})
+ALARMS = frozenset(
+    {
+        "data_chain.contradiction",
+        "data_chain.stranded",
+        "list.contradiction",
+        "list.stranded",
+        "vote.withheld",
+        "key.elsewhere",
+    }
+)
 """News that somebody must look at."""
 
 MakeNode = Callable[..., Node]

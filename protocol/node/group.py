@@ -282,7 +282,8 @@ class GroupMachine(DataHistory):
             return []
         effects: list[Effect] = []
         for certified in self._held.release():
-            effects += self._take(certified)
+            if decode_block(certified.block).height == self.reach + 1:
+                effects += self._take(certified)  # what does not follow on is asked for again
         self._unjudged = not self.contradicted
         return effects
 

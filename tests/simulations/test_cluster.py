@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from simulations.cluster import Outcome, run_seed
+from simulations.cluster import Cluster, Outcome, run_seed
 from simulations.options import ALL_FAULTS, Fault, Options
 from simulations.report import run_seeds
+from simulations.signatures import remembered_signatures
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,12 +70,37 @@ def test_a_fault_alone_strikes_alone(fault: Fault) -> None:
         Fault.PARTITIONS: {"lost", "partitions"},
         Fault.CRASHES: {"lost", "crashes", "restarts"},
         Fault.REORGANISATIONS: {"reorganisations"},
+        Fault.DEEP_REORGANISATIONS: {"deep_reorganisations"},
         Fault.BYZANTINE: {"byzantine_votes"},
     }
-    counts = ran(1, Options(faults=frozenset({fault}))).faults.as_dict()
+    counts = ran(1, Options(faults=frozenset({fault}), deep_probability=0.4)).faults.as_dict()
     names = {name for name, count in counts.items() if count}
     also = {"lost"} if fault is Fault.BYZANTINE else set()  # honest nodes hang up on whoever sends garbage
     assert struck[fault] <= names <= struck[fault] | also
+
+
+def test_deep_reorganisations_with_every_other_fault_break_nothing() -> None:
+    """And they strand blocks and lists, of which every one is taken in the end."""
+    options = Options(faults=frozenset(Fault))
+    seen: Counter[str] = Counter()
+    for seed in range(4):
+        with remembered_signatures():
+            cluster = Cluster(seed, options)
+            outcome = cluster.run()
+        assert not outcome.violations and not outcome.pending and outcome.lists_paid >= 2
+        seen += cluster.history.stranded
+        seen["void"] += len(cluster.history.closed_before)
+    assert seen["data_chain.stranded reorganised"] and seen["void"], seen
+
+
+def test_all_is_what_strikes_a_chain_that_keeps_its_burial() -> None:
+    assert frozenset(Fault) - ALL_FAULTS == {Fault.DEEP_REORGANISATIONS}
+
+
+@pytest.mark.nightly
+def test_two_hundred_seeds_with_deep_reorganisations_break_nothing() -> None:
+    report = run_seeds(range(200), Options(faults=frozenset(Fault)), pytest.fail)
+    assert report.clean and report.lists_paid >= 400
 
 
 @pytest.mark.nightly

@@ -9,6 +9,8 @@ import pytest
 from protocol.codec import decode, encode, replace
 from protocol.group.data_block import CertifiedBlock, VerdictPayload, decode_block, decode_payload
 from protocol.group.vote import Phase, Slot
+from protocol.node.effects import Announce, News
+from protocol.node.voids import Why
 from protocol.payout.list_file import decode_list_file
 from protocol.tracking.verdict import Reason
 from simulations import invariants as laws
@@ -20,6 +22,8 @@ from simulations.options import Options
 from simulations.signatures import remembered_signatures
 
 A, B = b"\x0a" * 32, b"\x0b" * 32
+REWRITTEN = "lists_name_what_stands_on_their_branch"
+"""What is broken besides when a block is changed that a list names by its hash."""
 GROUP = "group:"
 QUIET = 999
 
@@ -89,7 +93,7 @@ def test_a_clean_run_breaks_no_law_and_there_is_something_to_look_at(ended: Ende
 
 
 def test_every_law_has_its_own_name_and_text() -> None:
-    assert len({law.__name__ for law in INVARIANTS}) == len(INVARIANTS) == 15
+    assert len({law.__name__ for law in INVARIANTS}) == len(INVARIANTS) == 18
     assert all(law.__name__.startswith("invariant_") and law.__doc__ for law in INVARIANTS)
     defined = {name for name in vars(laws) if name.startswith("invariant_")}
     assert defined == {law.__name__ for law in INVARIANTS}
@@ -163,14 +167,14 @@ def test_a_challenge_judged_twice(ended: Ended) -> None:
 
 def test_an_honest_operator_that_is_not_valid(ended: Ended) -> None:
     rewrite_verdict(ended, ended.history.founding.members[0].key, Reason.LATE)
-    assert broken(ended) == {"honest_operators_are_valid"}
+    assert broken(ended) == {"honest_operators_are_valid", REWRITTEN}
     for judges in ended.history.on_time.values():
         for number in range(4):
             judges.pop(number, None)  # then three of seven heard it, still more than a third
-    assert broken(ended) == {"honest_operators_are_valid"}
+    assert broken(ended) == {"honest_operators_are_valid", REWRITTEN}
     for judges in ended.history.on_time.values():
         judges.pop(4, None)
-    assert not broken(ended)
+    assert broken(ended) == {REWRITTEN}
 
 
 def test_a_receipt_that_was_forgotten_or_changed(ended: Ended) -> None:
@@ -195,7 +199,7 @@ def test_a_receipt_that_was_forgotten_or_changed(ended: Ended) -> None:
 def test_somebody_who_cheats_and_is_valid(ended: Ended, who: str) -> None:
     key = getattr(ended.history.founding, who).key
     rewrite_verdict(ended, key, Reason.VALID)
-    assert broken(ended) == {"late_and_lying_are_not_valid"}
+    assert broken(ended) == {"late_and_lying_are_not_valid", REWRITTEN}
 
 
 def test_two_lists_of_a_period(ended: Ended) -> None:
@@ -249,3 +253,60 @@ def test_what_a_record_says_outright(ended: Ended) -> None:
 def test_an_honest_member_that_was_expelled(ended: Ended) -> None:
     ended.newcomer.members -= {ended.history.founding.members[3].key}
     assert broken(ended) == {"honest_nodes_trust_each_other"}
+
+
+def test_a_list_that_names_a_challenge_of_another_branch_or_leaves_one_out(ended: Ended) -> None:
+    """Its anchors are held against the chain on which its period ends."""
+    (file,) = list(ended.history.lists[1])[:1]
+    header = decode_list_file(file).header
+    real = ended.history.connected[header.last_hash]
+    other = real.ancestor(11)
+    while other.height < header.last_height:
+        other = extend(other, (), salt=b"another branch")
+    ended.history.connected[header.last_hash] = other
+    assert broken(ended) == {"lists_name_what_stands_on_their_branch"}
+    ended.history.connected[header.last_hash] = real.ancestor(header.last_height - 1)
+    assert broken(ended) == {"lists_name_what_stands_on_their_branch"}
+    del ended.history.connected[header.last_hash]
+    assert broken(ended) == {"lists_name_what_stands_on_their_branch"}
+
+
+def test_a_challenge_that_two_lists_name(ended: Ended) -> None:
+    first, second = (decode_list_file(next(iter(ended.history.lists[period]))) for period in (1, 2))
+    twice = replace(second, header=replace(second.header, blocks=first.header.blocks))
+    ended.history.lists[2] = {encode(twice): [0]}
+    assert "no_challenge_is_listed_twice" in broken(ended)
+
+
+def test_a_newcomer_that_does_not_come_in(ended: Ended) -> None:
+    ended.newcomer.stopped = "2 of 3 blocks"
+    assert broken(ended) == {"a_newcomer_comes_in"}
+
+
+def test_what_is_stranded_is_an_alarm_unless_the_chain_breaks_its_burial(ended: Ended) -> None:
+    news = [
+        Announce("data_chain.contradiction", {"height": 3, "reason": "x", "stranded": True}),
+        Announce("list.stranded", {"period": 1, "why": "settled"}),
+        Announce("data_chain.contradiction", {"height": 3, "reason": "x", "stranded": False}),
+    ]
+    for deep, alarms in ((False, 3), (True, 1)):
+        history = deepcopy(ended.history)
+        history.deep = deep
+        for one in news:
+            history.announced(history.honest[0], one)
+        assert len(history.alarms) == alarms and sum(history.stranded.values()) == 3 - alarms
+
+
+def test_a_challenge_that_was_void_from_the_beginning_is_noted_and_need_not_be_judged() -> None:
+    cluster = Cluster(0, Options(faults=frozenset()))
+    number, seq = cluster.history.honest[0], 3
+    while cluster.miner.tip.height < 14:
+        cluster.miner._mine()
+    assert not cluster._is_void(seq)
+    fields: News = {"seq": seq, "anchor": cluster.miner.tip.ancestor(12).hash.hex()}
+    left = Announce("challenge.void", {**fields, "reason": Why.LEFT.value})
+    closed = Announce("challenge.void", {**fields, "reason": Why.CLOSED_BEFORE.value})
+    cluster.history.announced(number, left)
+    assert not cluster._is_void(seq)
+    cluster.history.announced(number, closed)
+    assert cluster._is_void(seq) and not cluster._is_void(seq + 1) and not cluster._is_void(2)

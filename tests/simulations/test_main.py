@@ -70,3 +70,5 @@ def test_what_cannot_be_run_is_refused(arguments: list[str], capsys: pytest.Capt
 def test_faults_are_all_none_or_a_list() -> None:
     assert parse_faults("all") == ALL_FAULTS and parse_faults("none") == frozenset()
     assert parse_faults("loss,crashes") == {Fault.LOSS, Fault.CRASHES}
+    assert parse_faults("all,deep-reorganisations") == frozenset(Fault) > ALL_FAULTS
+    assert parse_faults("deep-reorganisations") == {Fault.DEEP_REORGANISATIONS}

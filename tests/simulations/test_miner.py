@@ -1,5 +1,6 @@
 """The simulated miner: branches are short enough, and payments are mined once."""
 
+from simulations.chain import extend
 from simulations.cluster import Cluster
 from simulations.founding import PARAMETERS
 from simulations.options import Fault, Options
@@ -36,3 +37,31 @@ def test_a_block_takes_one_of_two_versions_of_a_payment() -> None:
     cluster.miner.pool = [first, first]
     assert [tx for tx in cluster.miner._block(spending.parent).transactions[1:]] == [first]
     assert not cluster.miner._block(spending).transactions[1:]
+
+
+def test_a_deep_reorganisation_replaces_what_was_buried_and_may_bring_a_lost_branch_back() -> None:
+    cluster = Cluster(3, Options(faults=frozenset({Fault.DEEP_REORGANISATIONS}), deep_probability=0.5))
+    depths, lost, back = set[int](), list[bytes](), 0
+    while cluster.miner.tip.height < 60:
+        before = cluster.miner.tip
+        cluster.miner._mine()
+        tip = cluster.miner.tip
+        branch = list(tip.branch())
+        shared = next(block for block in before.branch() if block in branch)
+        assert tip.height == before.height + 1
+        if shared is not before:
+            depths.add(before.height - shared.height)
+            back += any(block.hash in lost for block in branch)
+            lost.append(before.hash)
+    assert max(depths) > PARAMETERS.burial and cluster.counts.deep_reorganisations == len(lost) and back
+
+
+def test_without_that_fault_and_after_the_healing_no_chance_is_spent_on_it() -> None:
+    cluster = Cluster(3, Options(faults=frozenset()))
+    state = cluster.miner._rng.getstate()
+    assert not cluster.miner._strikes_deep() and cluster.miner._rng.getstate() == state
+    deep = Cluster(3, Options(faults=frozenset({Fault.DEEP_REORGANISATIONS}), deep_probability=1))
+    deep.miner.tip = extend(extend(extend(extend(extend(deep.miner.tip, ()), ()), ()), ()), ())
+    assert deep.miner._strikes_deep()
+    deep.miner.healed = True
+    assert not deep.miner._strikes_deep()

@@ -80,12 +80,17 @@ class Replica:
     """
 
     def __init__(
-        self, number: int, signer: Signer, electorate: Electorate, validate: Callable[[bytes], bool]
+        self,
+        number: int,
+        signer: Signer,
+        electorate: Electorate,
+        validate: Callable[[bytes], bool],
+        is_stranded: Callable[[bytes], bool],
     ) -> None:
         self.number = number
         self.signer = signer
         self.electorate = electorate
-        self.validate = validate
+        self.validate, self.is_stranded = validate, is_stranded
         self.disk = Disk()
         self.records_first = False
         self.guard = VoteGuard()
@@ -112,6 +117,7 @@ class Replica:
             BASE_MS,
             self.validate,
             self.guard.records(),
+            self.is_stranded,
         )
         if self.disk.decision is not None:
             return effects

@@ -44,6 +44,8 @@ class BallotNetwork:
         self.now = 0
         self.good: dict[int, set[bytes]] = {}
         """Values that each replica finds valid so far."""
+        self.left: set[bytes] = set()
+        """Values of which everybody's chain has left what they rest on."""
         self.replicas = [
             self._replica(number, number) for number in range(len(ages)) if number not in self.dishonest
         ]
@@ -59,7 +61,7 @@ class BallotNetwork:
 
     def _replica(self, number: int, voter: int) -> Replica:
         good = self.good[number] = set()
-        return Replica(number, SIGNERS[voter], self.electorate, good.__contains__)
+        return Replica(number, SIGNERS[voter], self.electorate, good.__contains__, self.left.__contains__)
 
     @property
     def everyone(self) -> list[Replica]:
@@ -134,6 +136,15 @@ class BallotNetwork:
         replica = self.at(number)
         if replica.consensus is not None and replica.disk.decision is None:
             self.finish(replica, replica.act(replica.consensus.revalidate(self.now)))
+
+    def leave(self, value: bytes) -> None:
+        """Let everybody's chain leave what a value rests on: who finds it valid must have done so before."""
+        self.left.add(value)
+        for good in self.good.values():
+            good.discard(value)
+        for replica in self.alive():
+            if replica.consensus is not None and replica.disk.decision is None:
+                self.finish(replica, replica.act(replica.consensus.revalidate(self.now)))
 
     def run(self, numbers: Iterable[int], milliseconds: int) -> None:
         """Let these replicas talk to each other undisturbed for a while; the others hear nothing."""

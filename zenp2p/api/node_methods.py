@@ -10,6 +10,7 @@ from dataclasses import asdict
 from protocol.group.age import is_voting_age
 from protocol.node.messages import PLAIN, SIGNED
 from protocol.node.open_challenge import OpenChallenge
+from protocol.node.voids import Why
 from protocol.payout.claims import VerdictRecord
 from protocol.tracking.challenge import Challenge, derive_challenge, derive_samples
 from protocol.tracking.response import check_receipt
@@ -105,6 +106,8 @@ class NodeMethods:
             yield "no peers: check the peers in the configuration and the firewall"
         if node.group.contradicted or node.lister.contradicted:
             yield "certified data contradict our own chain: this node no longer votes; see the log"
+        if node.group.stranded or node.lister.stranded:
+            yield "certified data rest on chain blocks that another branch has replaced; see the log"
 
     async def current(self, params: NoParams) -> object:
         """The newest challenge that our chain has opened."""
@@ -125,21 +128,29 @@ class NodeMethods:
         }
 
     async def show(self, params: SeqParams) -> object:
-        """A challenge that was judged, or is open."""
+        """A challenge that was judged, is open, or is void because of a reorganisation."""
         node = self._node
         record = node.group.verdicts(params.seq)
         if record is not None:
             return self._judged(record)
+        why = self._void_here(params.seq)
+        if why is not None:
+            challenge = derive_challenge(params.seq, node.chain, node.genesis.parameters)
+            return {**self._describe(challenge), "state": "void", "reason": why.value}
         opened = self._opened(params.seq)
         challenge = opened.challenge
-        return {**self._describe(challenge), "state": "open", "observations": len(opened.observations)}
+        shown = {**self._describe(challenge), "state": "open", "observations": len(opened.observations)}
+        return {**shown, "lost": self._lost(params.seq)}
 
     async def why(self, params: SeqParams) -> object:
         """Why we were paid or not for a challenge, with the judges' receipts."""
         node = self._node
         record = node.group.verdicts(params.seq)
-        anchor_hash = record.anchor_hash if record else self._opened(params.seq).challenge.anchor_hash
         answer = {"seq": params.seq, "operator": node.operator_key.hex()}
+        void = self._void_here(params.seq) if record is None else None
+        if void is not None:
+            return {**answer, "verdict": None, "reason": f"void: {void.value}", "receipts": []}
+        anchor_hash = record.anchor_hash if record else self._opened(params.seq).challenge.anchor_hash
         receipts = node.tracker.receipts(params.seq, anchor_hash)
         shown = [
             {"judge": judge.hex(), "height": check_receipt(envelope, node.network).height}
@@ -149,7 +160,8 @@ class NodeMethods:
             return {**answer, "verdict": None, "reason": "not judged yet", "receipts": shown}
         own = next((v for v in record.verdicts if v.operator_key == node.operator_key), None)
         reason = own.reason if own else Reason.NOT_REGISTERED
-        return {**answer, "verdict": reason.name, "reason": REASONS[reason], "receipts": shown}
+        text = f"void: {Why.LEFT_JUDGED.value}" if self._has_left(record) else REASONS[reason]
+        return {**answer, "verdict": reason.name, "reason": text, "receipts": shown}
 
     async def submit(self, params: EnvelopeParams) -> object:
         """Check, keep and gossip a registration; it is in force when its block is certified."""
@@ -165,6 +177,21 @@ class NodeMethods:
             if opened.challenge.seq == seq:
                 return opened
         raise NotFound(f"challenge {seq} is not known here")
+
+    def _void_here(self, seq: int) -> Why | None:
+        """Return why a challenge without verdicts is void with its anchor on our chain, or None."""
+        anchor = self._node.chain.block_hash(seq * self._node.genesis.parameters.challenge_every)
+        return None if anchor is None else self._node.tracker.voids.of(seq).get(anchor)
+
+    def _has_left(self, record: VerdictRecord) -> bool:
+        """Whether the anchor of a judged challenge is no longer on our chain."""
+        here = self._node.chain.block_hash(record.seq * self._node.genesis.parameters.challenge_every)
+        return here not in (None, record.anchor_hash)
+
+    def _lost(self, seq: int) -> list[dict[str, str]]:
+        """Return the anchors with which a challenge is void, oldest first."""
+        voids = self._node.tracker.voids.of(seq)
+        return [{"anchor_hash": display(anchor), "reason": why.value} for anchor, why in voids.items()]
 
     def _describe(self, challenge: Challenge) -> dict[str, object]:
         return {
@@ -183,12 +210,13 @@ class NodeMethods:
 
     def _judged(self, record: VerdictRecord) -> dict[str, object]:
         height = record.seq * self._node.genesis.parameters.challenge_every
+        left = self._has_left(record)
         return {
             "seq": record.seq,
             "anchor_height": height,
             "anchor_hash": display(record.anchor_hash),
             "anchor_active": self._is_active(height, record.anchor_hash),
-            "state": "judged",
+            **({"state": "void", "reason": Why.LEFT_JUDGED.value} if left else {"state": "judged"}),
             "data_height": record.height,
             "block": record.block_hash.hex(),
             "verdicts": {v.operator_key.hex(): self._verdict(v) for v in record.verdicts},

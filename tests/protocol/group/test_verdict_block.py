@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.codec import replace
-from protocol.errors import InvalidBlock, NotYetKnown, StaleMessage
+from protocol.errors import InvalidBlock, NotYetKnown, StaleMessage, Stranded
 from protocol.group.blockmaker import build_verdict
 from protocol.group.data_block import VerdictPayload, block_hash, decode_block, decode_payload
 from protocol.group.data_chain import DataChain, holders_after
@@ -237,3 +237,54 @@ def test_whatever_was_seen_the_block_maker_makes_a_block_that_passes_or_waits(da
 
 def named_in(envelope: bytes, network: bytes) -> tuple[Hash32, ...]:
     return referenced_responses([check_observation(envelope, network)])
+
+
+def stranded(group: Group) -> bytes:
+    """Return a good VERDICT block whose branch, with its anchor, our chain has left."""
+    body = group.verdict_block()
+    group.chain.disconnect(8)
+    group.chain.mine_to(15, salt=b"another branch")
+    with pytest.raises(Stranded):
+        group.state.check_block(body, group.chain)
+    return body
+
+
+def test_a_stranded_verdict_block_is_good_but_for_the_chain() -> None:
+    group = Group()
+    body = stranded(group)
+    certified = group.certified(body)
+    with pytest.raises(Stranded):
+        group.state.apply(certified, group.chain)
+    after = group.state.apply(certified, group.chain, on_its_word=True)
+    assert after.judged[SEQ].anchor_hash != group.chain.block_hash(8) and len(after.holders) == 4
+
+
+def test_what_no_chain_can_make_right_is_no_stranded_block() -> None:
+    group = Group()
+    body = stranded(group)
+    payload = decode_payload(decode_block(body))
+    assert isinstance(payload, VerdictPayload)
+    first, *others = payload.verdicts
+    made_up = replace(first, operator_key=b"\xff" * 32)
+    faults: list[dict[str, Any]] = [
+        {"observations": payload.observations[:2]},
+        {"observations": payload.observations[::-1]},
+        {"observations": (*payload.observations[:3], payload.observations[2])},
+        {"responses": payload.responses[:-1]},
+        {"anchor_hash": b"\x07" * 32},
+        {"seq": SEQ + 1},
+        {"seq": 0},
+        {"verdicts": tuple(others)},
+        {"verdicts": payload.verdicts[::-1]},
+        {"verdicts": (*payload.verdicts, made_up)},
+        {"verdicts": (replace(first, stake_address=others[0].stake_address), *others)},
+        {"verdicts": (replace(first, reason=Reason.NOT_REGISTERED), *others)},
+    ]
+    for fault in faults:
+        with pytest.raises(InvalidBlock) as refused:
+            group.state.check_block(repacked(body, **fault), group.chain)
+        assert not isinstance(refused.value, Stranded), fault
+    again = group.state.apply(group.certified(body), group.chain, on_its_word=True)
+    twice = changed(body, height=2, previous=again.head)
+    with pytest.raises(StaleMessage, match="is judged"):
+        again.check_block(twice, group.chain)

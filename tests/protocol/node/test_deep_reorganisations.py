@@ -3,6 +3,8 @@
 import pytest
 
 from protocol.codec import encode
+from protocol.group.vote import Phase, decode_statement
+from protocol.node.messages import PLAIN, Blocks, pack_plain
 from protocol.node.voids import Why
 from protocol.payout.light import trust_from_genesis, trust_from_list, verify_list
 from protocol.payout.list_header import ListHeader
@@ -21,7 +23,7 @@ def verdicts(network: Deep, seq: int) -> set[Reason]:
 
 def lists(network: Deep) -> list[ListHeader]:
     """Return the certified lists as a wallet verifies them: every sum holds, and nobody differs."""
-    trust, headers = trust_from_genesis(encode(network.genesis)), []
+    trust, headers = trust_from_genesis(encode(network.genesis)), list[ListHeader]()
     for period in range(1, network[ONE].node.lister.period):
         files = {network[one].node.lister.file(period) for one in (*FOUNDERS, NEWCOMER)}
         verified = [verify_list(file or b"", trust) for file in files]
@@ -178,12 +180,19 @@ def test_everybody_restarts_and_nobody_is_contradicted() -> None:
     finish(network)
 
 
-def test_a_node_that_slept_through_holds_a_stranded_block_back_until_the_others_stand_on_its_chain() -> None:
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_a_node_that_slept_through_holds_a_stranded_block_back_until_the_others_stand_on_its_chain(
+    blocks: int,
+) -> None:
     network = Deep()
     network.mine_to(5)
     asleep = FOUNDERS[3]
     network.cut.add(asleep.key)
     network.mine_to(13)
+    if blocks == 2:
+        network.submit(ONE, operator(31).envelope(network=network[ONE].node.network))
+        network.run(1_000)
+    assert network[ONE].node.group.state.height == blocks
     network.replace(7)
     network.cut.discard(asleep.key)
     network._connect(network.chain.tip()[0])
@@ -193,6 +202,15 @@ def test_a_node_that_slept_through_holds_a_stranded_block_back_until_the_others_
     assert news["stranded"] is True and node.contradicted and not node.group.refuted
     assert node.group.state.height == 0 and node.group.reach == network[ONE].node.group.state.height
     voted = len(network[asleep].votes)
+    for _ in range(2):  # while the chain is too short to say anything nothing is held, and then again
+        tip = network.chain.tip()
+        network.chain.disconnect(tip[0] - 9)
+        network.carry(network[asleep], node.disconnect(*tip) + node.tick(network.now))
+        assert not node.contradicted and node.group.state.height == 0
+        network.chain.mine_to(14, salt=b"deep")
+        network.carry(network[asleep], node.connect(*network.chain.tip()) + node.tick(network.now))
+        network.run(2_000)
+        assert node.contradicted and node.group.reach == network[ONE].node.group.state.height
     network.submit(ONE, operator(30).envelope(network=node.network))
     network.run(3_000)
     assert not node.contradicted and node.group.state.head == network[ONE].node.group.state.head
@@ -224,3 +242,94 @@ def test_whoever_is_needed_for_a_quorum_comes_back_though_nothing_more_is_certif
     network.cut.discard(gone.key)
     network._connect(network.chain.tip()[0])
     finish(network)
+
+
+def test_a_verdict_on_another_anchor_ends_a_challenge_that_was_opened_again() -> None:
+    """Who hears late that it was judged on the old branch must not offer it for ever."""
+    network = Deep()
+    network.mine_to(9)
+    asleep = FOUNDERS[3]
+    network.cut.add(asleep.key)
+    network.mine_to(13)
+    old = network.anchor(2)
+    lost = network.chain.copy()
+    blocks = [network[ONE].node.group.certified(1) or b""]
+    other = lost.copy()
+    other.disconnect(6)
+    other.mine_to(10, salt=b"deep")
+    alone = Deep()
+    alone.mine_to(9)
+    alone.cut |= {one.key for one in FOUNDERS[:3]}
+    alone.switch(other)
+    node, new = alone[asleep].node, alone.anchor(2)
+    assert [opened.challenge.anchor_hash for opened in node.tracker.open_challenges()] == [new]
+    alone.mine_to(20)
+    answer = Blocks(network=node.network, blocks=tuple(blocks))
+    alone.deliver(asleep, ONE, pack_plain(answer))
+    assert node.group.judged_anchor(2) == old and not node.contradicted
+    assert 2 not in {opened.challenge.seq for opened in node.tracker.open_challenges()}
+    assert alone.news(asleep, "challenge.void")[-2:] == [
+        {"seq": 2, "anchor": old.hex(), "reason": Why.LEFT_JUDGED.value},
+        {"seq": 2, "anchor": new.hex(), "reason": Why.JUDGED_BEFORE.value},
+    ]
+    assert (2, old) not in node.tracker._open and (2, new) not in node.tracker._open
+
+
+def test_what_comes_for_a_lost_anchor_is_not_in_time_by_the_height_of_another_branch() -> None:
+    network = Deep()
+    network.mine_to(8)
+    late = FOUNDERS[3]
+    network.cut.add(late.key)
+    network.mine_to(9)
+    response = next(data for data in network[late].sent if b"\xa8response" in data)
+    judge = network[ONE].node
+    (opened,) = judge.tracker.open_challenges()
+    forged = network[late].operator
+    assert opened.builder.held(forged.key) is not None  # it was in time; now a judge that never got it
+    opened.builder._held.pop(forged.key)
+    network.mine_to(11)
+    tip = network.chain.tip()
+    network.chain.disconnect(4)
+    for height in range(tip[0], 7, -1):
+        judge.disconnect(height, tip[1] if height == tip[0] else b"")
+    network.chain.mine_to(8, salt=b"deep")
+    judge.connect(8, network.anchor(2))
+    network.deliver(ONE, late, response)
+    held = opened.builder.held(forged.key)
+    assert held is not None and held.height == 11
+
+
+def test_an_anchor_that_comes_back_after_we_observed_its_challenge_opens_it_once_more() -> None:
+    network = Deep()
+    network.cut |= {one.key for one in FOUNDERS[1:]}  # so nothing is decided
+    network.mine_to(12)
+    node, anchor = network[ONE].node, network.anchor(2)
+    (opened,) = [one for one in node.tracker.open_challenges() if one.challenge.seq == 2]
+    said = opened.observations[ONE.key]
+    lost = network.replace(5)
+    lost.mine_to(15)
+    network.switch(lost)
+    (again,) = [one for one in node.tracker.open_challenges() if one.challenge.seq == 2]
+    assert again.challenge.anchor_hash == anchor and again.observations == {ONE.key: said}
+
+
+def decides_a_block(data: bytes) -> bool:
+    """Whether a message is a precommit of the group, or brings certified blocks."""
+    if data[0] == PLAIN:
+        return b"\xa6blocks" in data[:12]
+    is_vote = data[65:].startswith(b"\x98\xa4vote") and b"group:" in data
+    return is_vote and decode_statement(data[65:]).slot.phase is Phase.PRECOMMIT
+
+
+def test_a_stranded_block_that_we_voted_for_ourselves_is_taken_at_once() -> None:
+    network = Deep()
+    away = FOUNDERS[3]
+    network.drops = lambda sender, to, data: to == away.key and decides_a_block(data)
+    network.mine_to(12)
+    node = network[away].node
+    block = network[ONE].node.group.certified(1)
+    assert block is not None and node.group.state.height == 0
+    network.replace(6)
+    network.deliver(away, ONE, pack_plain(Blocks(network=node.network, blocks=(block,))))
+    assert not node.contradicted and node.group.state.height == 1
+    assert [news["why"] for news in network.news(away, "data_chain.stranded")] == ["affirmed"]

@@ -2,9 +2,9 @@
 
 from protocol.codec import decode, encode, replace
 from protocol.group.certificate import Certificate
-from protocol.group.vote import LIST_ELECTORATE, Phase, Slot, vote_body
+from protocol.group.vote import LIST_ELECTORATE, Phase, Slot, decode_statement, vote_body
 from protocol.node.effects import Announce, Persist
-from protocol.node.messages import ListAnswer, pack_plain
+from protocol.node.messages import PLAIN, ListAnswer, pack_plain
 from protocol.node.records import LIST, LIST_STATE
 from protocol.payout.list_file import ListFile, decode_list_file
 from protocol.payout.list_header import list_hash
@@ -110,3 +110,72 @@ def test_a_contradiction_by_blocks_that_come_later_ends_when_they_come() -> None
     assert any(isinstance(one, Persist) and one.key == LIST_STATE for one in effects)
     assert not lister.contradicted and lister.period == 2
     assert decode(encode(lister.state), type(lister.state)) == lister.state
+
+
+def stranded() -> tuple[Cluster, bytes]:
+    """Return the same after everybody's chain was replaced from before the period's end."""
+    cluster, file = behind()
+    cluster.reorganise(CERTIFIED - 14, b"deep")
+    assert decode_list_file(file).header.last_hash != cluster.chain.block_hash(15)
+    return cluster, file
+
+
+def test_a_stranded_list_is_held_back_until_our_chain_has_settled() -> None:
+    cluster, file = stranded()
+    cluster.cut = {one.key for one in FOUNDERS[1:]}
+    hand(cluster, file)
+    peer = cluster[BEHIND]
+    (news,) = peer.events("list.contradiction")
+    assert news.fields["stranded"] is True and peer.node.contradicted
+    settled = 15 + cluster.genesis.parameters.burial + cluster.genesis.parameters.challenge_every
+    cluster.mine_to(settled - 1)
+    assert peer.node.contradicted and peer.node.lister.period == 1
+    cluster.mine_to(settled)
+    assert not peer.node.contradicted and peer.node.lister.period == 2
+    assert [one.fields for one in peer.events("list.stranded")] == [{"period": 1, "why": "settled"}]
+    assert len(peer.events("list.contradiction")) == 1 and peer.node.lister.file(1) == file
+
+
+def test_a_stranded_list_is_taken_once_the_voters_have_certified_a_block_on_our_chain() -> None:
+    cluster, file = stranded()
+    group = cluster[BEHIND].node.group
+    assert not group.stamps_from(15)
+    cluster.submit(FOUNDERS[1], operator(9).envelope(network=cluster[BEHIND].node.network))
+    cluster.run(2_000)
+    assert group.stamps_from(15) and not group.stamps_from(cluster.chain.tip()[0])
+    hand(cluster, file)
+    assert not cluster[BEHIND].node.contradicted and cluster[BEHIND].node.lister.period == 2
+    assert [one.fields["why"] for one in cluster[BEHIND].events("list.stranded")] == ["followed"]
+
+
+def decides_a_list(data: bytes) -> bool:
+    """Whether a message is a precommit on a list, or the list itself."""
+    if data[0] == PLAIN:
+        return b"list" in data[:10] and len(data) > 200
+    is_vote = data[65:].startswith(b"\x98\xa4vote")
+    return is_vote and b"\xa4list" in data and decode_statement(data[65:]).slot.phase is Phase.PRECOMMIT
+
+
+def test_a_stranded_list_that_we_voted_for_ourselves_is_taken_at_once() -> None:
+    cluster = Cluster(FOUNDERS)
+    cluster.drops = lambda sender, to, data: to == BEHIND.key and decides_a_list(data)
+    cluster.mine_to(CERTIFIED)
+    file = cluster[FOUNDERS[1]].node.lister.file(1)
+    lister = cluster[BEHIND].node.lister
+    assert file is not None and lister.period == 1
+    assert lister._ballot.consensus.affirms(list_hash(decode_list_file(file).header))
+    cluster.reorganise(CERTIFIED - 14, b"deep")
+    hand(cluster, file)
+    assert not cluster[BEHIND].node.contradicted and lister.period == 2
+    assert [one.fields["why"] for one in cluster[BEHIND].events("list.stranded")] == ["affirmed"]
+
+
+def test_a_list_with_another_fault_than_its_branch_stays_a_contradiction() -> None:
+    cluster, file = stranded()
+    read = decode_list_file(file)
+    wrong = replace(read, header=replace(read.header, carried_out=read.header.carried_out + 1))
+    cluster.cut = {one.key for one in FOUNDERS[1:]}
+    hand(cluster, encode(certified(cluster, wrong)))
+    peer = cluster[BEHIND]
+    cluster.mine_to(30)
+    assert peer.node.contradicted and peer.events("list.contradiction")[0].fields["stranded"] is False

@@ -27,6 +27,7 @@ from protocol.payout.payout_list import (
     first_state,
     propose_list,
     recompute_list,
+    stranded_list,
 )
 from protocol.tracking.verdict import Reason, Verdict
 from tests.support.payout_world import World, devnet_world, failed, hash_of, make_genesis, stake_of, valid
@@ -301,6 +302,63 @@ def test_a_list_of_another_length_of_chain_is_another_list() -> None:
     world.chain.mine_to(49, salt=b"other branch")
     with pytest.raises(Stranded, match="chain block 47"):
         check(world, header)
+    assert stranded_list(encode(header), world.genesis, world.state, world).header == header
+
+
+def test_a_stranded_list_is_what_the_blocks_that_it_names_give() -> None:
+    """Its challenges were on its own branch; what it leaves for the next list is the same as it was there."""
+    world = devnet_world()
+    before = world.list()
+    assert before.header.responses == 12
+    world.chain.disconnect(48 - 30)
+    world.chain.mine_to(60, salt=b"another branch")
+    assert world.list().header.responses == 4, "two of three anchors are gone"
+    taken = stranded_list(encode(before.header), world.genesis, world.state, world)
+    assert taken == before
+    world.state = taken.state
+    world.judge(6)
+    world.judge(7)
+    world.judge(8)
+    world.bury(2)
+    following = world.list().header
+    assert following.responses == 12 and not set(following.blocks) & set(before.header.blocks)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"blocks": ()},
+        {"blocks": (hash_of(b"no block"),)},
+        {"carried_out": 8},
+        {"responses": 11},
+        {"entries_root": hash_of(b"others")},
+        {"members_root": hash_of(b"members")},
+        {"previous": hash_of(b"another past")},
+        {"carried_in": 9},
+    ],
+)
+def test_a_stranded_list_with_another_fault_is_not_one(change: dict[str, object]) -> None:
+    world = devnet_world()
+    header = replace(world.list().header, **change)
+    world.chain.disconnect(3)
+    world.chain.mine_to(49, salt=b"other branch")
+    with pytest.raises(InvalidBlock) as refused:
+        check(world, header)
+    assert not isinstance(refused.value, Stranded)
+
+
+def test_a_stranded_list_names_no_block_above_its_heads_or_of_the_list_before() -> None:
+    world = devnet_world()
+    first = world.list()
+    lower = replace(first.header, heads=(Head(prefix="", height=1, block_hash=world.blocks[1]),))
+    world.chain.disconnect(3)
+    world.chain.mine_to(49, salt=b"other branch")
+    for header in (lower,):
+        with pytest.raises(InvalidBlock, match="blocks"):
+            stranded_list(encode(header), world.genesis, world.state, world)
+    again = replace(world.state, blocks=first.header.blocks)
+    with pytest.raises(InvalidBlock, match="blocks"):
+        stranded_list(encode(first.header), world.genesis, again, world)
 
 
 def test_garbage_is_malformed() -> None:
