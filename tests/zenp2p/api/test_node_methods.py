@@ -21,7 +21,7 @@ def methods(network: Deep) -> NodeMethods:
     """Return the first founder's methods."""
     nothing: Any = None
     peers: Any = SimpleNamespace(peers=lambda: [FOUNDERS[1].key])
-    chain: Any = SimpleNamespace(condition=lambda: ChainCondition("memory", "1", "", "ok", "", None))
+    chain: Any = SimpleNamespace(condition=lambda: ChainCondition("memory", "1", "", "", "ok", "", None))
     return NodeMethods(Context(network[ONE].node, chain, peers, nothing, list))
 
 
