@@ -257,9 +257,13 @@ class Tracker:
             effects += self._receipt(opened, incoming.peer)
 
     def _note_early(self, envelope: bytes, incoming: Incoming) -> None:
-        """Keep a response to the next challenge: its anchor may reach others before it reaches us."""
-        anchor = decode_response(envelope[SIGNATURE_SIZE:]).seq * self._parameters.challenge_every
-        if self._tip < anchor <= self._tip + self._parameters.challenge_every:
+        """Keep a response whose anchor may reach others before us: the next one, or another branch's."""
+        response = decode_response(envelope[SIGNATURE_SIZE:])
+        every = self._parameters.challenge_every
+        anchor = response.seq * every
+        is_next = self._tip < anchor <= self._tip + every
+        is_last = self._tip - every < anchor <= self._tip
+        if is_next or (is_last and self._chain.block_hash(anchor) != response.anchor_hash):
             self._early.append(incoming)
 
     def _take_early(self) -> list[Effect]:

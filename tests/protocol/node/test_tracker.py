@@ -38,3 +38,29 @@ def test_what_an_observation_names_is_not_exchanged_for_what_comes_after_it() ->
     node.disconnect(*top)
     cluster.deliver(judge, late, response)
     assert opened.builder.build(judge.key) == before
+
+
+def test_a_response_of_a_branch_that_we_are_not_on_yet_gets_its_receipt_when_we_are() -> None:
+    """Nodes change over at different moments: who was quick must not lose what it sent meanwhile."""
+    judge, quick = FOUNDERS[:2]
+    elsewhere = Cluster(FOUNDERS)  # the same network, which has changed over already
+    elsewhere.mine_to(9)
+    before = set(elsewhere[quick].sent)
+    elsewhere.reorganise(2, salt=b"other")  # the anchor, 8, is another one
+    (response,) = {data for data in elsewhere[quick].sent if b"\xa8response" in data} - before
+    cluster = Cluster(FOUNDERS)
+    cluster.mine_to(9)
+    cluster.cut = {one.key for one in FOUNDERS[1:]}  # so that nobody says it again
+    cluster.deliver(judge, quick, response)
+    told = len(receipts(cluster[judge].sent))
+    cluster.reorganise(2, salt=b"other")
+    assert cluster.chain.tip() == elsewhere.chain.tip()
+    opened = max(cluster[judge].node.tracker.open_challenges(), key=lambda one: one.challenge.seq)
+    held = opened.builder.held(quick.key)
+    assert held is not None and held.right
+    assert len(receipts(cluster[judge].sent)) == told + 1
+
+
+def receipts(sent: list[bytes]) -> list[bytes]:
+    """Return the receipts among what a node sent."""
+    return [data for data in sent if b"\xa7receipt" in data]
