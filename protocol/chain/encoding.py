@@ -36,11 +36,17 @@ class Reader:
 
     def uint(self, size: int) -> int:
         """Return the next unsigned little-endian number of `size` bytes."""
-        return int.from_bytes(self.take(size), "little")
+        start = self.position
+        end = start + size
+        if end > len(self.data):
+            self.take(size)
+        self.position = end
+        return int.from_bytes(self.data[start:end], "little")
 
     def compact_size(self) -> int:
         """Return the next compact size; a longer spelling than needed is refused."""
-        first = self.take(1)[0]
+        first = self.data[self.position] if self.position < len(self.data) else self.take(1)[0]
+        self.position += 1
         if first < 0xFD:
             return first
         value = self.uint(_WIDTHS[first])

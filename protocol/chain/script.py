@@ -239,6 +239,18 @@ def script_address(script: bytes) -> bytes | None:
     return (b"\x00" if kind is ScriptKind.PUBLIC_KEY_HASH else b"\x01") + data
 
 
+def template_address(template: Template) -> bytes | None:
+    """Return `script_address` of the script that fills a template."""
+    match template.kind:
+        case ScriptKind.PUBLIC_KEY_HASH:
+            return b"\x00" + template.data[0]
+        case ScriptKind.SCRIPT_HASH:
+            return b"\x01" + template.data[0]
+        case ScriptKind.PUBLIC_KEY:
+            return pay_to_public_key_hash(template.data[0])
+    return None
+
+
 def address_script(address: bytes) -> bytes:
     """Return the script that pays to a 21-byte address; raises `InvalidChainData` for an unknown kind."""
     if address_kind(address) is AddressKind.P2PKH:

@@ -118,15 +118,17 @@ def seconds(act: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def varied_node(node: LitecoinNode, blocks: int, transactions: int) -> None:
-    """Fill the node's chain."""
+def varied_node(node: LitecoinNode, blocks: int, transactions: int) -> int:
+    """Fill the node's chain; return the height above which the payments stand that are asked about."""
     owners = [f"owner {number}" for number in range(OWNERS)]
     chain = VariedChain(node, owners=owners, kinds=(*[public_key_hash] * 9, script_hash))
     for number in range(CROWD // CROWD_AT_ONCE):
         pay_crowd(node, [f"one of many {number} {at}" for at in range(CROWD_AT_ONCE)])
     for start in range(0, OWNERS, OWNERS_AT_ONCE):
         chain.begin(owners[start : start + OWNERS_AT_ONCE])
+    height = node.client.height()
     chain.grow(blocks, transactions)
+    return height
 
 
 def pay_crowd(node: LitecoinNode, names: Sequence[str]) -> None:
@@ -247,12 +249,12 @@ def run(rounds: int = ROUNDS, blocks: int = BLOCKS, transactions: int = TRANSACT
     """Return all figures."""
     with litecoin_node() as node, tempfile.TemporaryDirectory() as folder:
         print(f"making {blocks} blocks of {transactions} transactions", file=sys.stderr, flush=True)
-        varied_node(node, blocks, transactions)
-        hashes = node.active()[1:]
+        height = varied_node(node, blocks, transactions)
+        hashes = node.active()[height + 1 :]
         chain = node.client.batch([("getblock", [each, 1]) for each in hashes])
         txids = [txid for block in chain for txid in block["tx"]]
         print("building the index", file=sys.stderr, flush=True)
-        figures = {"blocks": float(len(hashes) + 1), "transactions": float(len(txids) + 1)}
+        figures = {"blocks": float(height + 1 + len(hashes)), "transactions_asked": float(len(txids))}
         figures |= building(node, min(rounds, 3))
         with index_server(node, Path(folder)) as (ours, memory):
             print("asking both", file=sys.stderr, flush=True)

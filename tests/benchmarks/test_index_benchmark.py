@@ -23,7 +23,7 @@ def test_every_figure_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
         "build_blocks_per_second",
         "fetch_blocks_per_second",
         "build_ratio",
-        "transactions",
+        "transactions_asked",
         *(f"{who}_{kind}_per_second" for who in ("our", "node") for kind in kinds),
         "our_histories_per_second",
         "transaction_ratio",

@@ -246,7 +246,7 @@ class ExplorerMethods:
             "height": found.height,
             "confirmations": self._confirmations(found.height),
             "block": display(self._block_hash(found.height)),
-            "position": found.ordinal - self._index.block_ordinals(found.height).start,
+            "position": found.ordinal - self._index.transaction_count(found.height - 1),
             "ordinal": found.ordinal,
         }
         if params.decode:

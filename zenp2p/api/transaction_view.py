@@ -9,9 +9,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from protocol.chain.script import match_template, script_address
+from protocol.chain.script import match_template, template_address
 from protocol.chain.transaction import (
-    OutPoint,
     Transaction,
     TxInput,
     TxOutput,
@@ -98,14 +97,14 @@ class TransactionView:
         )
 
     def _output(self, txid: bytes, number: int, output: TxOutput) -> OutputView:
-        address = script_address(output.script)
-        found = self._index.output(OutPoint(txid, number))
-        spender = found.spender if found is not None else None
+        template = match_template(output.script)
+        address = template_address(template)
+        spender = self._index.spent_by(txid, number)
         return OutputView(
             index=number,
             amount=output.amount,
             address=self._text(address) if address is not None else None,
-            template=match_template(output.script).kind.value,
+            template=template.kind.value,
             script=output.script.hex(),
             spent_by=display(self._index.transaction_id(spender.ordinal)) if spender else None,
             spent_input=spender.input_index if spender else None,

@@ -23,12 +23,14 @@ from zenp2p.chain.index_records import (
     FORMAT_KEY,
     HEAD_KEY,
     ORDINAL_KEY,
+    OUTPUT_KEY,
     TXID_SIZE,
     UNSPENT_KEY,
     Account,
     Change,
     Head,
     IndexedOutput,
+    Spender,
     account_key,
     block_key,
     change_key,
@@ -41,6 +43,7 @@ from zenp2p.chain.index_records import (
     decode_height,
     decode_output_entry,
     decode_place,
+    decode_spender,
     encode_block_entry,
     encode_event,
     encode_head,
@@ -209,6 +212,11 @@ class ChainIndex:
         """Return an output of a mined transaction, spent or not."""
         data = self._store.get(output_key(outpoint))
         return None if data is None else decode_output_entry(data)
+
+    def spent_by(self, txid: bytes, index: int) -> Spender | None:
+        """Return the number of the mined transaction that spends an output, and which of its inputs does."""
+        data = self._store.get(OUTPUT_KEY + txid + index.to_bytes(4, "big"))
+        return None if data is None else decode_spender(data)
 
     def spender(self, outpoint: OutPoint) -> Spending | None:
         """Return the mined input that spends an output."""

@@ -219,10 +219,16 @@ def decode_output_entry(data: bytes) -> IndexedOutput:
     amount, height, flags = _OUTPUT.unpack_from(data)
     end = _OUTPUT.size + _ADDRESS_SIZE
     address = data[_OUTPUT.size : end]
-    spender = Spender(*_SPENDER.unpack_from(data, end)) if len(data) > end else None
+    spender = decode_spender(data)
     owner = None if address == _NO_ADDRESS else address
     coinbase, is_plain = bool(flags & _COINBASE), bool(flags & _PLAIN)
     return IndexedOutput(Zatoshi(amount), owner, Height(height), coinbase, is_plain, spender)
+
+
+def decode_spender(data: bytes) -> Spender | None:
+    """Read who spends an output from `encode_output_entry`, None while it is unspent."""
+    end = _OUTPUT.size + _ADDRESS_SIZE
+    return Spender(*_SPENDER.unpack_from(data, end)) if len(data) > end else None
 
 
 def encode_account(account: Account) -> bytes:

@@ -27,6 +27,7 @@ from protocol.chain.script import (
     read_number,
     replay_tail,
     script_address,
+    template_address,
 )
 from protocol.errors import InvalidChainData, RequestError
 from tests.support.chain_data import chain_data_path, read_cases
@@ -134,7 +135,7 @@ def test_first_address_rule(case: tuple[bytes, Template]) -> None:
         ScriptKind.SCRIPT_HASH: lambda: b"\x01" + template.data[0],
         ScriptKind.PUBLIC_KEY: lambda: pay_to_public_key_hash(template.data[0]),
     }.get(template.kind, lambda: None)()
-    assert script_address(script) == expected
+    assert script_address(script) == expected == template_address(template)
 
 
 @given(templates(), st.data())
@@ -153,6 +154,7 @@ def test_a_changed_script_is_another_template_or_none(
         if changed != script:
             assert found != template
         address = script_address(changed)
+        assert template_address(match_template(changed)) == address
         single = (ScriptKind.PUBLIC_KEY_HASH, ScriptKind.SCRIPT_HASH, ScriptKind.PUBLIC_KEY)
         assert (address is not None) == (found.kind in single)
 
