@@ -7,7 +7,7 @@ checks is left to the commands. Spec: `spec/payment.md`, `spec/devnet.md`.
 
 import json
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,15 +37,19 @@ class Paid:
     chunks: int
 
 
-def pay_next(network: FoundedNetwork, list_file: Path, chunk: int) -> Paid:
-    """Build, sign, combine and broadcast the next chunk of a list; raises `PaymentFailed`."""
+def pay_next(network: FoundedNetwork, list_file: Path, chunk: int, earlier: Sequence[Path] = ()) -> Paid:
+    """Build, sign, combine and broadcast the next chunk of a list; raises `PaymentFailed`.
+
+    `earlier` are the lists before it, oldest first, from the network's first one on.
+    """
     folder = network.folder / "payments"
     folder.mkdir(exist_ok=True)
     trust = ("--trust", str(network.genesis_file))
-    paid = ("--list", str(list_file), *trust)
+    lists = [str(each) for each in (*earlier, list_file)]
+    paid = (*(word for each in lists for word in ("--list", each)), *trust)
     built = folder / f"{list_file.name}-{chunk}"
     nodes = [str(node.directory.path) for node in network.nodes[:TREASURY_REQUIRED]]
-    report = _treasury("build", str(list_file), *trust, "--out", str(built), "--data-dir", nodes[0])
+    report = _treasury("build", *lists, *trust, "--out", str(built), "--data-dir", nodes[0])
     signed = []
     for number, (key, node) in enumerate(zip(network.paymaster_keys, nodes, strict=False), start=1):
         signed.append(str(built) + f"-signed-{number}")
