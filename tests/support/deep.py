@@ -2,7 +2,7 @@
 
 from protocol.codec import replace
 from protocol.parameters import MINIMAL, Parameters
-from protocol.units import Hash32
+from protocol.units import Hash32, OperatorKey
 from tests.support.chain_view import MemoryChain
 from tests.support.founding import founded_by
 from tests.support.node_cluster import Cluster
@@ -20,13 +20,15 @@ class Deep(Cluster):
     def __init__(self, parameters: Parameters = WIDE) -> None:
         super().__init__(FOUNDERS, others=[NEWCOMER], genesis=founded_by(FOUNDERS, parameters=parameters))
         self.cut = {NEWCOMER.key}
+        self._fell_asleep: dict[OperatorKey, MemoryChain] = {}
 
     def switch(self, other: MemoryChain, *, ran: int = 1_000) -> None:
         """Let everybody follow another chain: back to what both have, and up again."""
         height = self.chain.tip()[0]
         shared = max(at for at in range(height + 1) if self.chain.block_hash(at) == other.block_hash(at))
         gone = [(at, self.chain.block_hash(at) or b"") for at in range(height, shared, -1)]
-        self.chain.disconnect(len(gone))
+        if gone:
+            self.chain.disconnect(len(gone))
         for peer in self._there():
             for at, block_hash in gone:
                 self.carry(peer, peer.node.disconnect(at, block_hash))
@@ -43,6 +45,26 @@ class Deep(Cluster):
         other.mine_to(lost.tip()[0] + 1, salt=salt)
         self.switch(other)
         return lost
+
+    def sleep(self, one: Operator) -> None:
+        """Let a node neither hear nor be heard, its chain standing still."""
+        self.cut.add(one.key)
+        self._fell_asleep[one.key] = self.chain.copy()
+
+    def wake(self) -> None:
+        """Let whoever sleeps follow the chain from where it stood."""
+        for key, before in self._fell_asleep.items():
+            peer = self.peers[key]
+            top, now = before.tip()[0], self.chain.tip()[0]
+            same = [at for at in range(top + 1) if before.block_hash(at) == self.chain.block_hash(at)]
+            for at in range(top, same[-1], -1):
+                self.carry(peer, peer.node.disconnect(at, before.block_hash(at) or b""))
+            self.cut.discard(key)
+            for at in range(same[-1] + 1, now + 1):
+                self.carry(peer, peer.node.connect(at, self.chain.block_hash(at) or b""))
+            peer.seen = now
+        self._fell_asleep.clear()
+        self.run(1_000)
 
     def newcomer_comes(self) -> None:
         """Let the bystander follow the chain and ask for everything."""

@@ -1,6 +1,8 @@
 """More blocks than the burial are replaced for everybody: in each state of a challenge, and of a list."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from protocol.codec import encode
 from protocol.group.vote import Phase, decode_statement
@@ -9,6 +11,7 @@ from protocol.node.voids import Why
 from protocol.payout.light import trust_from_genesis, trust_from_list, verify_list
 from protocol.payout.list_header import ListHeader
 from protocol.tracking.verdict import Reason
+from tests.support.chain_view import MemoryChain
 from tests.support.deep import FOUNDERS, NEWCOMER, Deep
 from tests.support.operators import operator
 
@@ -333,3 +336,38 @@ def test_a_stranded_block_that_we_voted_for_ourselves_is_taken_at_once() -> None
     network.deliver(away, ONE, pack_plain(Blocks(network=node.network, blocks=(block,))))
     assert not node.contradicted and node.group.state.height == 1
     assert [news["why"] for news in network.news(away, "data_chain.stranded")] == ["affirmed"]
+
+
+@st.composite
+def moves(draw: st.DrawFn) -> list[tuple[str, int]]:
+    """Return what happens to a network: chains grow, are replaced, come back; founders restart or sleep."""
+    kinds = st.sampled_from(["mine", "mine", "replace", "back", "restart", "sleep"])
+    return draw(st.lists(st.tuples(kinds, st.integers(1, 9)), min_size=3, max_size=9))
+
+
+@settings(max_examples=12)
+@given(moves())
+def test_whatever_is_replaced_everybody_ends_with_one_data_chain_and_nothing_is_paid_twice(
+    made: list[tuple[str, int]],
+) -> None:
+    """All honest, at most one asleep at a time, so nothing may stop for good."""
+    network = Deep()
+    network.mine_to(8)
+    lost: list[MemoryChain] = []
+    for kind, number in made:
+        if kind == "mine":
+            network.mine(number)
+        elif kind == "replace":
+            lost.append(network.replace(min(number, network.chain.tip()[0] - 2), salt=bytes([len(lost)])))
+        elif kind == "back" and lost:
+            branch = lost[number % len(lost)].copy()
+            branch.mine_to(network.chain.tip()[0] + 1, salt=b"again")
+            lost.append(network.chain.copy())
+            network.switch(branch)
+        elif kind == "restart":
+            network.restart(FOUNDERS[number % 4])
+        elif kind == "sleep":
+            network.wake()
+            network.sleep(FOUNDERS[number % 4])
+    network.wake()
+    finish(network, network.chain.tip()[0] + 26)
