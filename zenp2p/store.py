@@ -286,7 +286,7 @@ def _pairs(
     source: "plyvel.DB | plyvel.Snapshot", prefix: bytes, after: bytes, path: Path
 ) -> Iterator[tuple[bytes, bytes]]:
     """Open the iterator now, so that it sees this moment; return what walks it."""
-    start, include = (prefix, True) if after < prefix else (after, False)
+    start, include = (after, False) if after and after >= prefix else (prefix, True)
     stop = _after(prefix)
     try:
         pairs = source.iterator(
