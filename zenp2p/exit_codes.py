@@ -71,6 +71,8 @@ CODE_BY_ERROR = {
     "zenp2p.chain.rpc.errors.NodeWarmingUp": ExitCode.TRY_LATER,
     "zenp2p.chain.rpc.errors.NodeBusy": ExitCode.TRY_LATER,
     "zenp2p.chain.rpc.errors.ForeignNode": ExitCode.CONFIG,
+    "zenp2p.chain.rpc.source.ForeignChain": ExitCode.CONFIG,
+    "zenp2p.chain.rpc.source.PrunedNode": ExitCode.CONFIG,
     "zenp2p.chain.rpc.errors.BadAnswer": ExitCode.BAD_DATA,
     "zenp2p.devnet.processes.DaemonDied": ExitCode.UNAVAILABLE,
     "zenp2p.devnet.litecoind.LitecoindMissing": ExitCode.UNAVAILABLE,

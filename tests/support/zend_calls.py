@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from protocol.chain.address import decode_address
-from protocol.chain.block import Block, block_hash, parse_block
+from protocol.chain.block import Block, block_hash, block_work, encode_header, parse_block
 from protocol.chain.encoding import display_hash, parse_display_hash
 from protocol.chain.multisig import verify_inputs
 from protocol.chain.rules import ChainRules
@@ -24,7 +24,7 @@ from protocol.chain.transaction import (
     is_coinbase,
 )
 from protocol.errors import InvalidChainData, RequestError
-from protocol.units import parse_amount
+from protocol.units import Hash32, parse_amount
 from tests.support.zend_json import amount_json, block_json, script_json, transaction_json
 from tests.support.zend_signing import ZendError, sign_raw_transaction
 
@@ -147,6 +147,14 @@ class ZendLedger:
         confirmations = len(self.active) - height if is_active else -1
         return block_json(block, height, confirmations, verbosity, self.rules)
 
+    def rpc_getblockheader(self, name: Any, verbose: Any = True) -> Any:
+        if (found := self.known.get(parse_display_hash(name))) is None:
+            raise ZendError(-5, "Block not found")
+        height, block = found
+        if not verbose:
+            return encode_header(block.header).hex()
+        return {"hash": name, "height": height, "chainwork": f"{self._work(block):064x}"}
+
     def rpc_getrawtransaction(self, txid: str, verbose: Any = 0) -> Any:
         if type(verbose) is not int:
             raise ZendError(-1, "JSON value is not an integer as expected")
@@ -265,6 +273,14 @@ class ZendLedger:
     def _number(self) -> int:
         parts = [int(part) for part in self.version.split(".")]
         return sum(part * scale for part, scale in zip(parts, (1_000_000, 10_000, 100), strict=False)) + 50
+
+    def _work(self, block: Block) -> int:
+        """Return the work behind a block and all before it."""
+        total = block_work(block.header.bits)
+        while (found := self.known.get(Hash32(block.header.previous))) is not None:
+            block = found[1]
+            total += block_work(block.header.bits)
+        return total
 
     def _verbosity(self, verbosity: Any) -> int:
         if self.major < 3 and not isinstance(verbosity, bool) and verbosity != 1:

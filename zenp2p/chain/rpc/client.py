@@ -217,6 +217,8 @@ class NodeClient:
     async def _post(self, body: bytes, auth: httpx.BasicAuth, timeout: float) -> tuple[int, bytes]:
         """Return status and bytes of the answer to one request."""
         place = self.settings.place
+        if self._http.is_closed:
+            raise NodeUnreachable(f"the node at {place} is not asked any more: the daemon follows no chain")
         try:
             with trio.fail_after(timeout):
                 async with self._http.stream("POST", self.settings.url, content=body, auth=auth) as response:

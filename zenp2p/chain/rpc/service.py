@@ -24,7 +24,7 @@ from zenp2p.chain.rpc.address_answers import parse_unspent
 from zenp2p.chain.rpc.client import NodeClient, NodeSettings
 from zenp2p.chain.rpc.condition import NodeCondition, NodeState, condition_of
 from zenp2p.chain.rpc.dialect import NodeIdentity, learn_node
-from zenp2p.chain.rpc.errors import NodeError, NodeRefusal
+from zenp2p.chain.rpc.errors import BadAnswer, NodeError, NodeRefusal, NodeUnreachable
 from zenp2p.chain.rpc.hints import listen
 from zenp2p.chain.rpc.pool import find_spender
 from zenp2p.chain.rpc.source import NodeChain, NodeTip, Part
@@ -42,7 +42,7 @@ PAUSE_SECONDS_MIN = 0.05
 RETRY_SECONDS_MAX = 30.0
 """Between two looks at a node that is not to be had; doubled from the usual pause."""
 PREPARE_SECONDS = 60
-"""How long a first start waits for a node that is warming up or busy."""
+"""How long a first start waits for a node, whatever it does."""
 
 
 class RpcService:
@@ -62,6 +62,8 @@ class RpcService:
         spacing = genesis.parameters.block_seconds / POLLS_PER_BLOCK
         self._poll_seconds = min(max(spacing, POLL_SECONDS_MIN), POLL_SECONDS_MAX)
         self._identity: NodeIdentity | None = None
+        self._said = ""
+        """What the log says of the node."""
         self._tip: NodeTip | None = None
         self._condition = NodeCondition(NodeState.CONNECTING)
         self._hint = trio.Event()
@@ -90,6 +92,8 @@ class RpcService:
         """Fetch the first block into an empty index; raises `NodeError` when there is no node to ask."""
         if self.index.head is not None:
             return
+        place = self._client.settings.place
+        last: NodeError = NodeUnreachable(f"the node at {place} does not answer within {PREPARE_SECONDS} s")
         with trio.move_on_after(PREPARE_SECONDS):
             while True:
                 try:
@@ -106,7 +110,8 @@ class RpcService:
         part = await self._node.fetch(0, tip, identity.dialect)
         window = Window(self.index, self._rules, -1)
         window.add(part.hashes[:1], part.blocks[:1])
-        Follower(window, self.index).advance()
+        if Follower(window, self.index).advance() is None:
+            raise BadAnswer("the node does not give its first block")
 
     async def run(self, network: Network, on_event: OnEvent) -> None:
         """Follow the node until cancelled."""
@@ -169,29 +174,43 @@ class RpcService:
         self._tip = tip = await self._node.look()
         if tip.block_hash != self.index.tip()[1]:
             fork = await self._node.fork(tip)
+            if await self._node.has_less_work(fork, tip):
+                return self._become(self._lighter(fork, tip))
             await self._catch_up(fork, tip, identity, on_event)
         self._become(self._state(tip))
 
     def _state(self, tip: NodeTip) -> NodeCondition:
-        height = self.index.tip()[0]
+        height, block_hash = self.index.tip()
         if tip.height < height:
             return NodeCondition(NodeState.BEHIND, f"it is at {tip.height}, our index at {height}")
         if tip.is_syncing:
             return NodeCondition(NodeState.SYNCING, f"it is at {tip.height} of {tip.headers}")
+        if tip.block_hash != block_hash:
+            return NodeCondition(NodeState.INDEXING, f"at {height} of {tip.height}")
         return NodeCondition(NodeState.OK)
+
+    def _lighter(self, fork: int, tip: NodeTip) -> NodeCondition:
+        ours = f"our index at {self.index.tip()[0]}"
+        detail = f"it is at {tip.height} of a branch with less work from {fork + 1} on, {ours}"
+        return NodeCondition(NodeState.BEHIND, detail)
 
     async def _catch_up(self, fork: int, tip: NodeTip, identity: NodeIdentity, on_event: OnEvent) -> None:
         """Follow the node's branch from `fork` to `tip`, the next part being fetched while one is indexed."""
         part = await self._node.fetch(fork + 1, tip, identity.dialect)
         while part.blocks:
             window = Window(self.index, self._rules, fork)
-            window.add(part.hashes, part.blocks)
+            for named, raw in zip(part.hashes, part.blocks, strict=True):
+                window.add([named], [raw])
+                await trio.lowlevel.checkpoint()
             reached = window.next_height - 1
+            if reached == fork:
+                return  # the node changed its branch meanwhile: the next look finds out
             if tip.height - reached > 0:
-                self._become(NodeCondition(NodeState.INDEXING, f"at {reached} of {tip.height}"))
+                state = NodeState.SYNCING if tip.is_syncing else NodeState.INDEXING
+                self._become(NodeCondition(state, f"our index is at {reached} of {tip.height}"))
             part = await self._advance(window, tip, identity, on_event)
             if self.index.tip()[0] != reached:
-                return  # the node changed its branch meanwhile: the next look finds out
+                return
             fork = reached
 
     async def _advance(self, window: Window, tip: NodeTip, identity: NodeIdentity, on_event: OnEvent) -> Part:
@@ -227,7 +246,9 @@ class RpcService:
         """Ask the node what it is, and say so when it is another one than before."""
         identity = await learn_node(self._client)
         self._identity = identity
-        log.info("chain node", extra={"node": str(identity)})
+        if str(identity) != self._said:
+            self._said = str(identity)
+            log.info("chain node", extra={"node": self._said})
         return identity
 
     def _become(self, condition: NodeCondition) -> None:

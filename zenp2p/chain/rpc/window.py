@@ -1,7 +1,8 @@
 """The part of a node's chain that is followed next, held here so that following never waits.
 
 Answers for: what was fetched is one branch that stands on a block of our own index, each
-block being what its hash says, down to the last transaction. Fulfils `ChainSource` for
+block being what its hash says, down to the last transaction. What does not stand on it is
+left out: the node changed its branch while it was asked. Fulfils `ChainSource` for
 `follower`. What is fetched, and when, is left to `source`. Spec: `spec/external_chain.md`.
 """
 
@@ -36,12 +37,17 @@ class Window:
         return Height(self._fork + len(self._hashes) + 1)
 
     def add(self, hashes: Sequence[Hash32], blocks: Sequence[bytes]) -> None:
-        """Take the next blocks; raises `InvalidChainData` for one that is not what its hash says."""
+        """Take the next blocks, as far as each stands on the one before.
+
+        Raises `InvalidChainData` for one that is not what its hash says.
+        """
         for named, raw in zip(hashes, blocks, strict=True):
             block = parse_block(raw, self._rules)
             if block_hash(block.header) != named:
                 raise InvalidChainData(f"the node's block {self.next_height} is not the one that it names")
             check_merkle_root(block)
+            if self._fork >= 0 and block.header.previous != self.block_hash(self.next_height - 1):
+                return
             self._blocks[named] = Hash32(block.header.previous), raw
             self._hashes.append(named)
 
