@@ -31,6 +31,8 @@ from simulations.trace import FaultCounts, Trace
 
 SLICE_MS = 250
 """How often it is asked whether a run has come to its end."""
+LAPSE_CHALLENGES = 4
+"""Challenges that may open after the healing of a long run until the first block that waited is decided."""
 HEIGHT_PATIENCE_MS = 200_000
 """No run waits longer for its chain to grow."""
 
@@ -103,7 +105,7 @@ class Cluster:
             impostor.start()
         self.miner.start()
         self.faults.start()
-        self._run_to_height(self.options.heal_height)
+        self._run_to_height(self.options.healing_height)
         self.faults.heal()
         pending = self._run_to_end()
         ended = Ended.of(self.history, self.miner.tip)
@@ -138,7 +140,7 @@ class Cluster:
 
     def _pending(self) -> Iterator[str]:
         """Yield what is not decided yet, at whom."""
-        if self.miner.tip.height < self.options.goal_height:
+        if self.miner.tip.height < self.options.end_height:
             yield "the chain is short"
         if self.paymaster.paid() < self.options.lists:
             yield f"{self.paymaster.paid()} lists are paid"
@@ -162,7 +164,7 @@ class Cluster:
         for seq in range(
             self._oldest_waiting(), last * PARAMETERS.period_blocks // PARAMETERS.challenge_every
         ):
-            if not node.group.is_judged(seq) and not self._is_void(seq):
+            if not (node.group.is_judged(seq) or self._is_void(seq) or self._has_lapsed(seq)):
                 yield f"node {number} has no verdict of challenge {seq}"
         if node.contradicted:
             yield f"node {number} is contradicted"
@@ -174,10 +176,22 @@ class Cluster:
             block = block.parent
         return block is not None and (seq, block.hash) in self.history.closed_before
 
+    def _has_lapsed(self, seq: int) -> bool:
+        """Whether a challenge was pushed out everywhere before the first decision after a long run's healing.
+
+        Only of the first ones: who decides nothing at all is stalled.
+        """
+        every = PARAMETERS.challenge_every
+        if not self.history.deep or seq > self.options.healing_height // every - OPEN_MAX + LAPSE_CHALLENGES:
+            return False
+        nodes = [host.node for host in self.honest if host.node is not None]
+        held = any(one.challenge.seq == seq for node in nodes for one in node.tracker.open_challenges())
+        return not held and seq <= self.miner.tip.height // every - OPEN_MAX
+
     def _oldest_waiting(self) -> int:
         """Return the first challenge that must be judged: of those that waited longest a node lets go."""
         every = PARAMETERS.challenge_every
-        return max(FIRST_CHALLENGE_HEIGHT // every, self.options.heal_height // every - OPEN_MAX + 1)
+        return max(FIRST_CHALLENGE_HEIGHT // every, self.options.healing_height // every - OPEN_MAX + 1)
 
 
 def _byzantine(options: Options, rng: random.Random) -> list[int]:

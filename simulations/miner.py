@@ -75,9 +75,9 @@ class Miner:
         self._tell(self._options.delay_max_ms // 4)
         self._scheduler.after(self._pause(), self._mine)
 
-    def _block(self, parent: SimulatedBlock) -> SimulatedBlock:
+    def _block(self, parent: SimulatedBlock, *, bare: bool = False) -> SimulatedBlock:
         chosen: list[Transaction] = []
-        for transaction in self.pool:
+        for transaction in () if bare else self.pool:
             clash = {spent.previous for other in chosen for spent in other.inputs}
             if parent.accepts(transaction) and not any(s.previous in clash for s in transaction.inputs):
                 chosen.append(transaction)
@@ -104,18 +104,18 @@ class Miner:
         if self._lost and self._rng.random() < COMEBACK_PROBABILITY:
             goal, branch = self.tip.height + 1, self._rng.choice(self._lost)
             while branch.height < goal:
-                branch = self._block(branch)
+                branch = self._block(branch, bare=True)
             self.tip = branch
         else:
-            self._reorganise(PARAMETERS.burial + 1, self._options.deep_max)
+            self._reorganise(PARAMETERS.burial + 1, self._options.deep_max, bare=True)
         self._lost.append(lost)
 
-    def _reorganise(self, least: int, most: int) -> None:
-        """Exchange so many blocks for a branch that is one longer."""
+    def _reorganise(self, least: int, most: int, *, bare: bool = False) -> None:
+        """Exchange so many blocks for a branch that is one longer; `bare` ones carry no payments."""
         depth = self._rng.randint(least, min(most, self.tip.height - BRANCH_FROM))
         branch = self.tip.ancestor(self.tip.height - depth)
         for _ in range(depth + 1):
-            branch = self._block(branch)
+            branch = self._block(branch, bare=bare)
         self.tip = branch
 
     def _tell(self, delay_ms: int) -> None:

@@ -62,6 +62,8 @@ class Options:
     """At each block: that a branch replaces more of them than the burial."""
     deep_max: int = 9
     """Blocks that such a branch replaces at most."""
+    deep_extra_height: int = 8
+    """With such branches everything goes on so much longer, so that they strike lists and payments too."""
 
     partition_every_ms: int = 5_000
     """Mean pause between two partitions."""
@@ -87,6 +89,20 @@ class Options:
     def has(self, fault: Fault) -> bool:
         """Whether a fault strikes in this scenario."""
         return fault in self.faults
+
+    @property
+    def healing_height(self) -> int:
+        """Chain height at which the faults of this scenario end."""
+        return self.heal_height + self._extra
+
+    @property
+    def end_height(self) -> int:
+        """Chain height at which everything can be decided and paid."""
+        return self.goal_height + self._extra
+
+    @property
+    def _extra(self) -> int:
+        return self.deep_extra_height if self.has(Fault.DEEP_REORGANISATIONS) else 0
 
     @property
     def byzantine_max(self) -> int:

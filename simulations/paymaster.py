@@ -67,9 +67,10 @@ class Paymaster:
                 self._miner.pool.extend(again)
 
     def paid(self) -> int:
-        """Return how many lists are wholly paid on the miner's branch."""
+        """Return how many lists are wholly paid on the miner's branch; they are paid one after the other."""
         trail = follow_baton(self._founded.genesis, self._miner.tip.spender)
-        return sum(next_chunk(verified, trail) is None for verified in self._lists)
+        unpaid = (at for at, verified in enumerate(self._lists) if next_chunk(verified, trail) is not None)
+        return next(unpaid, len(self._lists))
 
     def _fetch(self) -> None:
         """Take further list files from any node that has them, each verified as a wallet does it."""
