@@ -11,6 +11,7 @@ import logging
 from typing import Annotated, Literal
 
 import msgspec
+import trio
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from protocol.errors import ZenError
@@ -29,6 +30,8 @@ from zenp2p.api.methods import Method, Methods, Params
 log = logging.getLogger(__name__)
 
 BATCH_MAX = 100
+TURN_SECONDS = 0.01
+"""After so long the requests of a batch let everything else that the daemon does have its turn."""
 ANSWER_BYTES_MAX = 64 << 20
 """Bytes of all answers of a batch together; beyond it the remaining requests are not carried out."""
 MESSAGE_CHARACTERS_MAX = 500
@@ -58,6 +61,8 @@ class _Answer(msgspec.Struct, omit_defaults=True):
 _decode_request = msgspec.json.Decoder(_Request).decode
 _decode_list = msgspec.json.Decoder(list[Raw]).decode
 _encode = msgspec.json.Encoder().encode
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are no JSON, or other JSON than is asked for."""
 
 
 class Dispatcher:
@@ -75,8 +80,11 @@ class Dispatcher:
         if requests is None:
             return await self._answer_one(body)
         answers: list[bytes] = []
-        size = 0
+        size, turn = 0, trio.current_time()
         for request in requests:
+            if trio.current_time() - turn >= TURN_SECONDS:
+                await trio.lowlevel.checkpoint()
+                turn = trio.current_time()
             answer = await self._answer_one(bytes(request), size)
             if answer is not None:
                 answers.append(answer)
@@ -122,7 +130,7 @@ def _split(body: bytes) -> list[Raw] | None:
         return None
     try:
         requests = _decode_list(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise ParseError(f"not JSON: {error}") from None
     if not 0 < len(requests) <= BATCH_MAX:
         raise InvalidRequest(f"a batch of {len(requests)} requests; 1 to {BATCH_MAX} are answered")
@@ -134,7 +142,7 @@ def _read_request(data: bytes) -> _Request:
         return _decode_request(data)
     except msgspec.ValidationError as error:
         raise InvalidRequest(str(error)) from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise ParseError(f"not JSON: {error}") from None
 
 
@@ -147,7 +155,7 @@ def _read_params(method: Method, data: Raw) -> Params:
         elif not encoded.startswith(b"{"):
             raise InvalidParams(f"{method.name}: parameters are an object or an array")
         return msgspec.json.decode(encoded, type=method.params)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise InvalidParams(f"{method.name}: {error}") from None
 
 

@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -105,6 +106,8 @@ async def test_null_result_is_still_a_result(dispatcher: Dispatcher) -> None:
         (b"{", -32700, "not JSON"),
         (b"[1, 2", -32700, "not JSON"),
         (b"\xff\xfe", -32700, "not JSON"),
+        (b'{"jsonrpc":"2.0","id":"\xff","method":"test.sum"}', -32700, "not JSON"),
+        (b'{"jsonrpc":"2.0","id":1,"method":"\xff"}', -32700, "not JSON"),
         (b"[" * 100_000, -32700, "not JSON"),
         (b'{"a":' * 100_000, -32600, "unknown field"),
         (b'{"jsonrpc":' * 100_000, -32600, "jsonrpc"),
@@ -199,6 +202,46 @@ async def test_batch_is_answered_in_order_whatever_is_wrong_in_it(dispatcher: Di
     assert [answer["id"] for answer in answers] == ["a", None, "b", "c", "d"]
     codes = [answer.get("error", {}).get("code") for answer in answers]
     assert codes == [None, -32600, -32601, -32603, None]
+
+
+async def test_parameters_that_are_no_text_are_no_bug(dispatcher: Dispatcher) -> None:
+    for params in (b'{"left":"\xff"}', b'{"\xff":1}', b'["\xff"]', b'"\xff"'):
+        body = b'{"jsonrpc":"2.0","id":7,"method":"test.sum","params":%s}' % params
+        answer = await _answer(dispatcher, body)
+        assert (answer["id"], answer["error"]["code"]) in ((7, -32602), (None, -32700))
+        first, second = await _answer(
+            dispatcher, b"[" + body + b"," + json.dumps(_request(params=[1])).encode() + b"]"
+        )
+        assert "error" in first and second["result"] == {"sum": 1}
+
+
+async def test_others_get_their_turn_while_a_long_batch_is_answered(
+    dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "TURN_SECONDS", 0)
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(count)
+        await _answer(dispatcher, [_request(params=[1])] * BATCH_MAX)
+        nursery.cancel_scope.cancel()
+    assert turns >= BATCH_MAX // 2
+
+
+async def test_a_long_batch_ends_when_it_is_cancelled(
+    dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "TURN_SECONDS", 0)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await dispatcher.answer(json.dumps([_request(params=[1])] * BATCH_MAX).encode())
+    assert scope.cancelled_caught
 
 
 async def test_batch_limit(dispatcher: Dispatcher) -> None:
