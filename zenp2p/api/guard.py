@@ -64,6 +64,9 @@ class Guard:
         media_type = headers.get(b"content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json":
             raise Refusal(415, "the content type must be application/json")
+        chunked = b"transfer-encoding" in headers
+        if chunked and (b"content-length" in headers or request.http_version < b"1.1"):
+            raise Refusal(400, "the body's length is said in two ways, or in one that HTTP/1.0 has not")
         length = headers.get(b"content-length", "0")
         if not length.isdigit() or int(length) > BODY_BYTES_MAX:
             raise Refusal(413, f"at most {BODY_BYTES_MAX} bytes are read")

@@ -18,6 +18,8 @@ from zenp2p.api.guard import BODY_BYTES_MAX, Guard, Refusal
 
 HEAD_BYTES_MAX = 1 << 14
 READ_BYTES = 1 << 16
+JOINED_BYTES_MAX = 1 << 16
+"""A larger body is sent after its head, not copied to follow it: a slow reader holds it once."""
 DRAIN_SECONDS_MAX = 1
 """How long a refused request may go on sending before its connection is closed."""
 DRAIN_BYTES_MAX = 4 << 20
@@ -66,6 +68,8 @@ class HttpConnection:
         """Check, read, answer, within the deadline."""
         try:
             with trio.move_on_after(guard.REQUEST_SECONDS_MAX):
+                if _head_size(request) > HEAD_BYTES_MAX:  # h11 counts what is incomplete only
+                    raise Refusal(431, f"at most {HEAD_BYTES_MAX} bytes of a head are read")
                 self._guard.check(request)
                 answer = await self._answer(await self._body())
                 if answer is None:
@@ -100,11 +104,16 @@ class HttpConnection:
         return event
 
     async def _send(self, status: int, headers: guard.Headers, body: bytes) -> None:
-        """Write one whole answer at once."""
+        """Write one whole answer, a small one at once."""
         length = [] if status == 204 else [(b"content-length", b"%d" % len(body))]
         response = h11.Response(status_code=status, headers=[*headers, *length])
-        parts = [self._http.send(event) for event in (response, h11.Data(data=body), h11.EndOfMessage())]
-        await self._stream.send_all(b"".join(part for part in parts if part))
+        parts = [
+            self._http.send(event) or b"" for event in (response, h11.Data(data=body), h11.EndOfMessage())
+        ]
+        if len(body) <= JOINED_BYTES_MAX:
+            parts = [b"".join(parts)]
+        for part in filter(None, parts):
+            await self._stream.send_all(part)
 
     async def _refuse(self, refusal: Refusal, request: h11.Request) -> None:
         """Say why, then take what still comes for a moment: who is cut off while sending reads a reset."""
@@ -136,3 +145,8 @@ class HttpConnection:
             left = DRAIN_BYTES_MAX
             while left > 0 and (part := await self._stream.receive_some(READ_BYTES)):
                 left -= len(part)
+
+
+def _head_size(request: h11.Request) -> int:
+    """Return about how many bytes a head had."""
+    return len(request.target) + sum(len(name) + len(value) + 4 for name, value in request.headers)

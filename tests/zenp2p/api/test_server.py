@@ -71,6 +71,10 @@ async def test_connection_is_kept_for_the_next_request(rpc: RpcServer, directory
         ({}, "PUT / HTTP/1.1", 405),
         ({}, "POST /other HTTP/1.1", 404),
         ({"x": "y" * 200_000}, "", 431),
+        ({"x": "y" * 17_000}, "", 431),
+        ({"x": "y" * 60_000}, "", 431),
+        ({"transfer_encoding": "chunked"}, "", 400),
+        ({"transfer_encoding": "chunked", "content_length": ""}, "POST / HTTP/1.0", 400),
     ],
 )
 async def test_who_is_not_let_in(
@@ -305,6 +309,31 @@ async def test_who_waits_to_be_told_to_go_on_is_told(rpc: RpcServer, directory: 
 async def test_a_head_without_end_is_refused(rpc: RpcServer, directory: DataDirectory) -> None:
     status, _, closed = await exchange(rpc, http_request(directory, x="y" * (1 << 17)))
     assert (status, closed) == (431, True)
+
+
+async def test_a_head_of_less_than_the_limit_is_read(rpc: RpcServer, directory: DataDirectory) -> None:
+    request = http_request(directory, x="y" * 16_000, connection="close")
+    assert (await exchange(rpc, request))[0] == 200
+
+
+@pytest.mark.parametrize(("size", "writes"), [(1, 1), (3_000_000, 2)])
+async def test_a_large_answer_is_not_copied_to_follow_its_head(
+    rpc: RpcServer, directory: DataDirectory, monkeypatch: pytest.MonkeyPatch, size: int, writes: int
+) -> None:
+    """A small one goes out with its head, in one packet."""
+    server_port, written = rpc.port, []
+    send_all = trio.SocketStream.send_all
+
+    async def watch(stream: trio.SocketStream, data: bytes) -> None:
+        if stream.socket.getsockname()[1] == server_port:
+            written.append(len(data))
+        await send_all(stream, data)
+
+    monkeypatch.setattr(trio.SocketStream, "send_all", watch)
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "test.text", "params": [size]}).encode()
+    status, answer, _ = await exchange(rpc, http_request(directory, body, connection="close"))
+    assert status == 200 and len(json.loads(answer)["result"]) == size
+    assert len(written) == writes and (writes == 1 or written[1] == len(answer))
 
 
 async def test_a_head_request_is_refused_without_a_body(rpc: RpcServer, directory: DataDirectory) -> None:
