@@ -67,6 +67,32 @@ def test_after_its_close_it_is_void() -> None:
         show(network, 7)
 
 
+def test_whether_its_anchor_is_active_is_told_on_every_branch() -> None:
+    """`chain.block` knows the anchor exactly while it is."""
+    network = Deep()
+    network.mine_to(9)
+    assert show(network)["anchor_active"] is True, "open"
+    network.mine_to(13)
+    judged = show(network)
+    assert judged["state"] == "judged" and judged["anchor_active"] is True
+    first = network.replace(7)
+    assert show(network)["anchor_active"] is False
+    first.mine_to(16, salt=b"back")
+    network.switch(first)
+    assert show(network) == judged, "its branch came back"
+
+
+def test_an_anchor_above_the_tip_is_not_active() -> None:
+    """The chain is on its way to another branch, and holds nothing at that height for the moment."""
+    network = Deep()
+    network.mine_to(13)
+    height = show(network)["anchor_height"]
+    network.chain.disconnect(13 - height + 1)
+    assert network.chain.tip()[0] == height - 1
+    shown = show(network)
+    assert (shown["state"], shown["anchor_active"]) == ("judged", False)
+
+
 def test_after_its_verdict_it_is_void_and_the_verdicts_are_still_there() -> None:
     network = Deep()
     network.mine_to(13)
