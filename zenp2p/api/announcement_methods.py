@@ -13,7 +13,6 @@ from typing import Annotated
 from msgspec import Meta
 
 from protocol.chain.address import decode_address
-from protocol.chain.transaction import decode_transaction
 from protocol.tracking.announced import Claim, Sighting, claims_of, is_usable
 from zenp2p.api.context import Context, display
 from zenp2p.api.errors import InvalidParams
@@ -65,11 +64,10 @@ class AnnouncementMethods:
 
     def _describe(self, sighting: Sighting) -> dict[str, object]:
         announcement = sighting.announcement
-        raw = self._index.transaction(sighting.ordinal)
         return {
             "number": sighting.ordinal,
             "height": sighting.height,
-            "txid": display(decode_transaction(raw, self._index.family).txid),
+            "txid": display(self._index.transaction_id(sighting.ordinal)),
             "operator": announcement.operator_key.hex(),
             "ip": str(ip_address(announcement.ip)) if announcement.ip else None,
             "fqdn": announcement.fqdn or None,

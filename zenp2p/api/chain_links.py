@@ -9,6 +9,8 @@ Spec: `spec/rpc.md`.
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 
+import trio
+
 from protocol.chain.transaction import Transaction
 from protocol.node.machine import Node
 from protocol.payout.list_file import ListFile, decode_list_file
@@ -49,6 +51,11 @@ class ChainLinks:
         self._asked_at: tuple[Height, Hash32] | None = None
         self._asking: dict[int, list[int]] = {}
         self._stakes: tuple[tuple[bytes, int], Mapping[bytes, Registration]] | None = None
+
+    async def ready(self) -> None:
+        """Follow the baton to its end, everything else having its turn; nothing below waits any more."""
+        while not self._baton.follow():
+            await trio.lowlevel.checkpoint()
 
     def of_block(self, height: int) -> Link:
         """Return the challenges that a block moves, and the payments and announcements in it."""

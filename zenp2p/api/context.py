@@ -4,6 +4,7 @@ Answers for: one typed handle on the running daemon's parts, so that methods kno
 nothing of how it is put together. Spec: `spec/rpc.md`.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +14,7 @@ from protocol.node.machine import Node
 from zenp2p.chain.service import ChainService
 from zenp2p.ports import Network
 
+_HASH = re.compile("[0-9a-fA-F]{64}")
 ADDRESSES_KEPT = 1 << 14
 """Texts of addresses that are kept."""
 
@@ -46,7 +48,6 @@ def display(chain_hash: bytes) -> str:
 
 def computed(text: str) -> bytes:
     """Return the 32 bytes of a displayed hash in computed order; raises `ValueError`."""
-    data = bytes.fromhex(text)
-    if len(data) != 32:
+    if not _HASH.fullmatch(text):
         raise ValueError(f"a hash has 64 hexadecimal digits: {text}")
-    return data[::-1]
+    return bytes.fromhex(text)[::-1]

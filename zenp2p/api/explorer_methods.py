@@ -6,7 +6,9 @@ payments, and what paymasters' tools send, is left to others. Amounts are intege
 are in display order. Spec: `spec/rpc.md`.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Annotated
 
 from msgspec import Meta, structs
@@ -28,6 +30,7 @@ Limit = Annotated[int, Meta(ge=1, le=ANSWERS_MAX)]
 """Entries in one answer."""
 Number = Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
 """Position in a list, from 0."""
+_INDEX = re.compile("[0-9]{1,10}")
 PAGE = 100
 """Entries in one answer, when nobody says how many."""
 
@@ -118,6 +121,7 @@ class ExplorerMethods:
 
     async def block(self, params: BlockParams) -> object:
         """A block's header and a page of its transactions."""
+        await self._ready()
         height = self._height(params)
         size, header = self._index.header(height)
         ordinals = self._index.block_ordinals(height)
@@ -144,6 +148,7 @@ class ExplorerMethods:
 
     async def address(self, params: AddressParams) -> object:
         """What an address holds and held; one that the chain does not know holds nothing."""
+        await self._ready()
         address = self._address(params.address)
         tip = self._index.tip()[0]
         account, first = self._index.account(address), self._index.first_change(address)
@@ -169,6 +174,7 @@ class ExplorerMethods:
 
     async def history(self, params: HistoryParams) -> object:
         """A page of changes: oldest first from `first` on, else newest first below `before` or the end."""
+        await self._ready()
         if params.first is not None and params.before is not None:
             raise InvalidParams("first or before, not both")
         address = self._address(params.address)
@@ -210,7 +216,7 @@ class ExplorerMethods:
             raise NotFound(f"no mined output {params.txid}:{params.index}")
         spending = self._index.spender(outpoint)
         return {
-            "txid": params.txid,
+            "txid": display(outpoint.txid),
             "index": params.index,
             "amount": found.amount,
             "script": self._outputs(outpoint.txid)[params.index].script.hex(),
@@ -223,12 +229,13 @@ class ExplorerMethods:
         """A page of unspent outputs, in the order of their ids as the chain computes them."""
         address = self._address(params.address)
         after = _outpoint(params.after) if params.after else None
+        outputs = lru_cache(1)(self._outputs)  # a transaction's outputs come one after the other
         return [
             {
                 "txid": display(coin.outpoint.txid),
                 "index": coin.outpoint.index,
                 "amount": coin.output.amount,
-                "script": self._script(coin, address).hex(),
+                "script": _script(coin, address, outputs).hex(),
                 "height": coin.output.height,
                 "coinbase": coin.output.coinbase,
             }
@@ -237,11 +244,14 @@ class ExplorerMethods:
 
     async def transaction(self, params: TransactionParams) -> object:
         """A mined transaction and how deep it is buried."""
-        found = self._index.transaction_by_id(_hash(params.txid))
+        if params.decode:
+            await self._ready()
+        txid = _hash(params.txid)
+        found = self._index.transaction_by_id(txid)
         if found is None:
             raise NotFound(f"transaction {params.txid} is not mined here")
         answer: dict[str, object] = {
-            "txid": params.txid,
+            "txid": display(txid),
             "transaction": found.raw.hex(),
             "height": found.height,
             "confirmations": self._confirmations(found.height),
@@ -253,8 +263,13 @@ class ExplorerMethods:
             tx = decode_transaction(found.raw, self._index.family)
             answer |= structs.asdict(self._view.describe(tx))
             if self._links:
-                answer |= self._links.of_transaction(tx, computed(params.txid), found.ordinal)
+                answer |= self._links.of_transaction(tx, txid, found.ordinal)
         return answer
+
+    async def _ready(self) -> None:
+        """Wait for what the links need; from here on a handler must not, so that it tells of one moment."""
+        if self._links:
+            await self._links.ready()
 
     def _text(self, address: bytes) -> str:
         return self._context.address(address)
@@ -284,18 +299,19 @@ class ExplorerMethods:
             raise NotFound(f"block {params.hash} is not on the active chain")
         return found
 
-    def _script(self, coin: Unspent, address: bytes) -> bytes:
-        """Return the script of an address's output."""
-        if coin.output.is_plain:
-            return address_script(address)
-        return self._outputs(coin.outpoint.txid)[coin.outpoint.index].script
-
     def _outputs(self, txid: bytes) -> tuple[TxOutput, ...]:
         """Return the outputs of a transaction of which the index knows one."""
         mined = self._index.transaction_by_id(txid)
         if mined is None:
             raise AssertionError(f"transaction {display(txid)} has outputs and no record")
         return decode_transaction(mined.raw, self._index.family).outputs
+
+
+def _script(coin: Unspent, address: bytes, outputs: Callable[[bytes], tuple[TxOutput, ...]]) -> bytes:
+    """Return the script of an address's output; `outputs` are a transaction's."""
+    if coin.output.is_plain:
+        return address_script(address)
+    return outputs(coin.outpoint.txid)[coin.outpoint.index].script
 
 
 def _hash(text: str, name: str = "txid") -> Hash32:
@@ -308,6 +324,6 @@ def _hash(text: str, name: str = "txid") -> Hash32:
 def _outpoint(text: str) -> OutPoint:
     """Read "txid:index"."""
     txid, _, index = text.partition(":")
-    if not (index.isascii() and index.isdigit()) or int(index) >= 1 << 32:
+    if not _INDEX.fullmatch(index) or int(index) >= 1 << 32:
         raise InvalidParams(f"after: not txid:index: {text:.80}")
     return OutPoint(_hash(txid, "after"), int(index))

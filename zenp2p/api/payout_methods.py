@@ -51,6 +51,8 @@ class PayoutMethods:
 
     async def show(self, params: PeriodParams) -> object:
         """A list with everything in it."""
+        if self._links:
+            await self._links.ready()
         file = self._file(params.period)
         entries = [
             {

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from protocol.chain.script import match_template, template_address
 from protocol.chain.transaction import (
+    ZEN_CERTIFICATE,
     Transaction,
     TxInput,
     TxOutput,
@@ -62,7 +63,7 @@ class TransactionParts(Struct, frozen=True):
     inputs: list[InputView] | list[CoinbaseView]
     outputs: list[OutputView]
     fee: int | None
-    """None for a coinbase, and where not every amount is known."""
+    """None for a coinbase, where not every amount is known, and where coins leave or come another way."""
 
 
 class TransactionView:
@@ -81,7 +82,8 @@ class TransactionView:
             coinbase = [CoinbaseView(spent.script_sig.hex(), spent.sequence)]
             return TransactionParts(tx.version, tx.lock_time, len(tx.raw), coinbase, outputs, None)
         inputs = [self._input(spent) for spent in tx.inputs]
-        fee = None if has_shielded_part(tx) else _fee(inputs, tx.outputs)
+        own = tx.outputs[: len(tx.outputs) - tx.backward]
+        fee = None if _crosses(tx) else _fee(inputs, own)
         return TransactionParts(tx.version, tx.lock_time, len(tx.raw), inputs, outputs, fee)
 
     def _input(self, spent: TxInput) -> InputView:
@@ -109,6 +111,14 @@ class TransactionView:
             spent_by=display(self._index.transaction_id(spender.ordinal)) if spender else None,
             spent_input=spender.input_index if spender else None,
         )
+
+
+def _crosses(tx: Transaction) -> bool:
+    """Whether coins come from a shielded pool or a sidechain, or go there, beside inputs and outputs.
+
+    A certificate's backward transfers are the sidechain's coins: its fee is its own inputs'.
+    """
+    return has_shielded_part(tx) or (tx.version != ZEN_CERTIFICATE and any(tx.sidechain))
 
 
 def _fee(inputs: list[InputView], outputs: tuple[TxOutput, ...]) -> int | None:

@@ -17,8 +17,8 @@ from zenp2p.chain.index import ChainIndex
 
 K = TypeVar("K")
 
-STEPS_MAX = 1_000
-"""Transactions along the baton that one question follows; the next one goes on from there."""
+STEPS_MAX = 200
+"""Transactions along the baton that one go follows, 0.2 s of large ones; the next one goes on from there."""
 KEPT_MAX = 100_000
 """Transactions that are remembered, 38 years of 50 a week; older ones count as not on the baton."""
 
@@ -43,17 +43,17 @@ class BatonHistory:
 
     def step(self, txid: bytes) -> BatonStep | None:
         """Return what a transaction did with the baton, None when it is not on its way."""
-        self._follow()
+        self.follow()
         return self._steps.get(txid)
 
     def payments_of(self, list_hash: bytes) -> tuple[BatonStep, ...]:
         """Return the payments of one list, in the chain's order."""
-        self._follow()
+        self.follow()
         return tuple(self._by_list.get(list_hash, ()))
 
     def payments_at(self, height: int) -> tuple[BatonStep, ...]:
         """Return the payments in one block, in the chain's order."""
-        self._follow()
+        self.follow()
         return tuple(self._by_height.get(height, ()))
 
     def _begin(self) -> None:
@@ -64,11 +64,14 @@ class BatonHistory:
         self._by_list: dict[bytes, list[BatonStep]] = {}
         self._by_height: dict[int, list[BatonStep]] = {}
 
-    def _follow(self) -> None:
-        """Go on from where we stood, if that is still on the chain."""
+    def follow(self) -> bool:
+        """Go on from where we stood, if that is still on the chain; False while there is more of the way.
+
+        Lookups follow one go, and know no more than was followed.
+        """
         tip = self._index.tip()
         if self._seen == tip and self._complete:
-            return
+            return True
         if self._seen is not None and self._index.block_hash(self._seen[0]) != self._seen[1]:
             self._begin()
         self._seen = tip
@@ -76,7 +79,8 @@ class BatonHistory:
         for _ in range(STEPS_MAX):
             if not self._advance():
                 self._complete = True
-                return
+                break
+        return self._complete
 
     def _advance(self) -> bool:
         """Take one step along the baton; False when it lies still, or was not passed on."""

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import trio
 
 from protocol.chain.address import encode_address
 from protocol.genesis import encode_genesis
@@ -14,12 +15,15 @@ from protocol.units import OperatorKey
 from tests.support.method_node import MethodNode
 from tests.support.payout_world import TREASURY, World, valid
 from tests.support.treasury_chain import RealNode
+from tests.zenp2p.chain.test_baton_history import two_payments
 from tests.zenp2p.test_paymaster_on_chain import GENESIS, signed_file
 from zenp2p.api import chain_links
 from zenp2p.api.chain_links import ChainLinks
 from zenp2p.api.context import Context, display
 from zenp2p.api.explorer_methods import ExplorerMethods
 from zenp2p.api.payout_methods import PayoutMethods
+from zenp2p.chain import baton_history
+from zenp2p.chain.baton_history import BatonHistory
 from zenp2p.paymaster import Paymaster
 
 OPERATOR = OperatorKey(b"\x07" * 32)
@@ -54,9 +58,9 @@ class Book:
 class Linked:
     """A node whose chain holds a paid list, and its explorer with links."""
 
-    def __init__(self, blocks: int = 26) -> None:
-        self.node = RealNode(GENESIS)
-        self.node.grow(blocks)
+    def __init__(self, blocks: int = 26, node: RealNode | None = None) -> None:
+        self.node = node or RealNode(GENESIS)
+        self.node.grow(0 if node else blocks)
         self.stake = LIST.entries[0].address
         registration = SimpleNamespace(
             operator_key=OPERATOR,
@@ -110,6 +114,25 @@ def test_a_payment_leads_to_its_list_and_the_list_to_its_payment() -> None:
     assert linked.call("chain.block", height=26)["payments"] == []
     newest = linked.call("chain.history", address=text(linked.stake))["entries"][0]
     assert newest["txid"] == txid and newest["payment"] == placed
+
+
+def test_the_first_question_after_a_start_knows_every_payment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the baton's way is: it is followed to its end before anything is answered."""
+    monkeypatch.setattr(baton_history, "STEPS_MAX", 1)
+    node = two_payments()
+    history = BatonHistory(GENESIS, node.index)
+    while not history.follow():
+        pass
+    (step,) = history.payments_at(12)
+    txid, treasury = display(step.txid), text(treasury_address(TREASURY))
+    found = Linked(node=node).call("chain.transaction", txid=txid, decode=True)
+    assert found["payment"]["on_baton"] is True
+    assert len(Linked(node=node).call("chain.block", height=12)["payments"]) == 1
+    newest = Linked(node=node).call("chain.history", address=treasury)["entries"]
+    assert txid in [entry["txid"] for entry in newest if entry["payment"]]
+    steps = [Linked(node=node).links, Linked(node=node).links]
+    trio.run(steps[0].ready)
+    assert steps[0].of_change(step.txid) is not None and steps[1].of_change(step.txid) is None
 
 
 def test_an_address_tells_whose_stake_it_is_and_what_it_gets() -> None:

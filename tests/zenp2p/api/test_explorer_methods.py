@@ -13,6 +13,7 @@ from protocol.units import COIN
 from tests.support import embedded_chain as made
 from tests.support.index_node import IndexNode
 from tests.zenp2p.chain.test_index import busy_branch, indexed
+from zenp2p.api import explorer_methods
 from zenp2p.api.errors import InvalidParams, NotFound
 
 BOB, CAROL = (encode_address(made.address_of(name), made.RULES.prefixes) for name in ("bob", "carol"))
@@ -48,10 +49,39 @@ class TestUnspent:
         assert found["script"] == script.hex() != address_script(made.address_of("bob")).hex()
         assert found["txid"] == display_hash(tx.txid) and found["height"] == 1
 
-    @pytest.mark.parametrize("after", ["x", "00:1", "00" * 32, "00" * 32 + ":-1", "00" * 32 + ":4294967296"])
+    @pytest.mark.parametrize(
+        "after",
+        [
+            "x",
+            "00:1",
+            "00" * 32,
+            "00" * 32 + ":-1",
+            "00" * 32 + ":4294967296",
+            "00" * 32 + ":" + "9" * 5_000,
+            "00 " * 32 + ":1",
+        ],
+    )
     def test_a_cursor_that_is_none_is_refused(self, after: str) -> None:
         with pytest.raises(InvalidParams, match="after"):
             node_of(made.Branch(made.definition())).call("chain.unspent", {"address": BOB, "after": after})
+
+    def test_outputs_of_one_transaction_are_read_from_it_at_once(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What costs a look into the transaction costs it once, else a page of 1,000 reads it 1,000 times."""
+        script = push_data(secp256k1_public_key(made.secret_of("bob"))) + b"\xac"
+        branch = made.Branch(made.definition())
+        coin, guard = made.allocation(branch.chain)
+        outputs = tuple(TxOutput((20 - index) * 10**8, script) for index in range(20))
+        tx = Transaction(1, (TxInput(coin),), outputs)
+        branch.grow(1, [with_script_sig(tx, 0, sign_p2pkh_input(tx, 0, guard, made.secret_of("alice")))])
+        node, decoded = node_of(branch), []
+        decode = explorer_methods.decode_transaction
+        monkeypatch.setattr(
+            explorer_methods, "decode_transaction", lambda *given: decoded.append(given) or decode(*given)
+        )
+        found = node.call("chain.unspent", {"address": BOB})
+        assert [coin["script"] for coin in found] == [script.hex()] * 20 and len(decoded) == 1
 
     @pytest.mark.parametrize("limit", [0, -1, 1_001])
     def test_a_page_has_limits(self, limit: int) -> None:
@@ -71,6 +101,18 @@ def test_numbers_out_of_range_are_refused_and_not_a_bug() -> None:
         node.call("chain.block_hash", {"height": 1})
     with pytest.raises(NotFound):
         node.call("chain.output", {"txid": "00" * 32, "index": 0})
+
+
+def test_a_hash_is_64_digits_and_nothing_else() -> None:
+    branch, _, _ = busy_branch()
+    node = node_of(branch)
+    (txid, *_) = node.call("chain.block", {"height": 1})["txids"]
+    spaced = " ".join(txid[at : at + 2] for at in range(0, 64, 2))
+    for text in (spaced, f" {txid}", txid[2:], "é" * 64, txid + "00"):
+        with pytest.raises(InvalidParams, match="txid"):
+            node.call("chain.transaction", {"txid": text})
+    assert node.call("chain.transaction", {"txid": txid.upper()})["txid"] == txid
+    assert node.call("chain.output", {"txid": txid.upper(), "index": 0})["txid"] == txid
 
 
 class TestBlock:
