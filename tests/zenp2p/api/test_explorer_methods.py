@@ -6,8 +6,9 @@ from protocol.chain.address import encode_address
 from protocol.chain.block import block_hash
 from protocol.chain.encoding import display_hash
 from protocol.chain.multisig import sign_p2pkh_input
+from protocol.chain.rules import ChainFamily
 from protocol.chain.script import address_script, push_data
-from protocol.chain.transaction import Transaction, TxInput, TxOutput, with_script_sig
+from protocol.chain.transaction import Transaction, TxInput, TxOutput, decode_transaction, with_script_sig
 from protocol.crypto import secp256k1_public_key
 from protocol.units import COIN
 from tests.support import embedded_chain as made
@@ -75,13 +76,16 @@ class TestUnspent:
         outputs = tuple(TxOutput((20 - index) * 10**8, script) for index in range(20))
         tx = Transaction(1, (TxInput(coin),), outputs)
         branch.grow(1, [with_script_sig(tx, 0, sign_p2pkh_input(tx, 0, guard, made.secret_of("alice")))])
-        node, decoded = node_of(branch), []
-        decode = explorer_methods.decode_transaction
-        monkeypatch.setattr(
-            explorer_methods, "decode_transaction", lambda *given: decoded.append(given) or decode(*given)
-        )
+        node, decoded = node_of(branch), 0
+
+        def decode(raw: bytes, family: ChainFamily) -> Transaction:
+            nonlocal decoded
+            decoded += 1
+            return decode_transaction(raw, family)
+
+        monkeypatch.setattr(explorer_methods, "decode_transaction", decode)
         found = node.call("chain.unspent", {"address": BOB})
-        assert [coin["script"] for coin in found] == [script.hex()] * 20 and len(decoded) == 1
+        assert [coin["script"] for coin in found] == [script.hex()] * 20 and decoded == 1
 
     @pytest.mark.parametrize("limit", [0, -1, 1_001])
     def test_a_page_has_limits(self, limit: int) -> None:
