@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from protocol.chain import rules
-from protocol.chain.address import decode_address
+from protocol.chain.address import AddressPrefixes, decode_address
 from protocol.chain.block import block_hash
 from protocol.chain.encoding import display_hash
-from protocol.chain.rules import ChainRules
+from protocol.chain.rules import ChainFamily, ChainRules, HeaderLayout
 from protocol.codec import replace
 from protocol.errors import ProtocolError, RequestError
 from protocol.genesis import (
@@ -53,6 +53,7 @@ _TOP = frozenset(
         "first_challenge_height",
         "carried",
         "parameters",
+        "chain_rules",
         "treasury",
         "start",
         "first_block",
@@ -60,6 +61,7 @@ _TOP = frozenset(
     }
     | {"members"}
 )
+_PREFIXES = AddressPrefixes.__struct_fields__
 _START = frozenset({"time", "bits", "minimum_spacing", "treasury_share", "allocations"})
 
 
@@ -143,7 +145,7 @@ def finished_genesis(genesis: Genesis) -> bytes:
 
 def _genesis(described: Mapping[str, Any]) -> Genesis:
     _only(described, _TOP, "the description")
-    chain = _named(CHAINS, described["chain"], "chain")
+    chain = _chain(described)
     start = _start(described, chain)
     members = sorted((_member(member) for member in described["members"]), key=lambda m: m.operator_key)
     treasury = described["treasury"]
@@ -162,6 +164,21 @@ def _genesis(described: Mapping[str, Any]) -> Genesis:
         carried=described.get("carried", 0),
         members=tuple(members),
     )
+
+
+def _chain(described: Mapping[str, Any]) -> ChainRules:
+    """Return the named chain's rules with the changes of `[chain_rules]`; version bytes are hex."""
+    preset = _named(CHAINS, described["chain"], "chain")
+    changes = dict(described.get("chain_rules", {}))
+    prefixes = {name: changes.pop(name) for name in _PREFIXES if name in changes}
+    _only(changes, frozenset(preset.__struct_fields__) - {"prefixes"}, "chain_rules")
+    for name, kind in (("family", ChainFamily), ("header_layout", HeaderLayout)):
+        if name in changes:
+            changes[name] = _named({each.name.lower(): each for each in kind}, changes[name], name)
+    if prefixes:
+        read = {name: _hex(text, f"chain_rules.{name}") for name, text in prefixes.items()}
+        changes["prefixes"] = replace(preset.prefixes, **read)
+    return replace(preset, **changes)
 
 
 def _parameters(described: Mapping[str, Any]) -> Parameters:

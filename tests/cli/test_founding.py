@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from protocol.chain.rules import ChainFamily, HeaderLayout
 from protocol.chain.signed_message import encode_signature, sign_message
 from protocol.genesis import decode_genesis, network_id
 from protocol.tracking.registration import check_registration
 from tests.support.command import Run, runner
+from zenp2p.genesis_description import genesis_from_file
 from zenp2p.identity import read_secret
 from zenp2p.vote_file import VoteFile
 
@@ -106,6 +108,50 @@ def test_network_on_an_external_chain_names_its_first_block(
     (tmp_path / "network.toml").write_text(named.replace("07", "7"))
     ended = run("genesis", "new", tmp_path / "network.toml")
     assert ended.code == 65 and "first_block" in ended.err
+
+
+def test_a_chain_without_a_preset_is_described_by_what_differs(
+    run: Run, tmp_path: Path, founder: dict[str, str]
+) -> None:
+    """Zen's regtest: other subsidies, and Litecoin's prefixes to see that they are taken."""
+    text = (tmp_path / "network.toml").read_text()
+    start, members = text.index("[start]"), text.index("[[members]]")
+    rules = (
+        '[chain_rules]\nname = "zen-regtest"\nhalving_interval = 2000\nslow_start = 0\nfamily = "zen"\n'
+        'header_layout = "equihash"\np2pkh = "6f"\np2sh = "3a"\nreplay_tail_depth = 300\n'
+    )
+    baton = f'[baton]\ntxid = "{"ab" * 32}"\nindex = 1\n\n'
+    first = f'first_block = "{"07" * 32}"\n'
+    (tmp_path / "network.toml").write_text(
+        first
+        + text[:start].replace('chain = "devnet"', 'chain = "zen-testnet"')
+        + rules
+        + baton
+        + text[members:]
+    )
+    genesis = genesis_from_file(tmp_path / "network.toml")
+    wanted = (HeaderLayout.EQUIHASH, ChainFamily.ZEN, 2_000, 300, b"\x6f", b"\x3a", b"\xef")
+    chain, prefixes = genesis.chain, genesis.chain.prefixes
+    assert wanted == (
+        chain.header_layout,
+        chain.family,
+        chain.halving_interval,
+        chain.replay_tail_depth,
+        prefixes.p2pkh,
+        prefixes.p2sh,
+        prefixes.secret_key,
+    )
+    for old, new, said in (
+        ('family = "zen"', 'family = "dash"', "family 'dash' is none of bitcoin, zcash, zen"),
+        ("slow_start", "slow_strat", "unknown entry 'slow_strat' in chain_rules"),
+        ('"6f"', '"6g"', "chain_rules.p2pkh"),
+        ('p2sh = "3a"', 'p2sh = "6f"', "same version bytes"),
+        ("halving_interval = 2000", "halving_interval = 0", "halve"),
+    ):
+        broken = tmp_path / "broken.toml"
+        broken.write_text((tmp_path / "network.toml").read_text().replace(old, new))
+        ended = run("genesis", "new", broken)
+        assert (ended.code, ended.err.count("\n")) == (65, 1) and said in ended.err, ended
 
 
 def test_node_joins_with_a_signature_made_in_a_wallet(
