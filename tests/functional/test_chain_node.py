@@ -1,4 +1,4 @@
-"""A node beside a running daemon is frozen, killed, set back, replaced: heights stand still, and status says why.
+"""A daemon's node is frozen, killed, set back, replaced: heights stand still, and status says why.
 
 One daemon of a network on litecoind. Where litecoind cannot be made to misbehave, the stand-in answers at its
 port with its blocks. One story, told in order: each test takes up the node where the one before left it.

@@ -19,6 +19,8 @@ WAITING_MAX = 16
 FRAME_BYTES_MAX = 256
 BURST_MAX = 100
 """Messages read before others have their turn; together they are one hint."""
+PAUSE_SECONDS = 0.01
+"""Between two such bursts, so that a flood costs little."""
 RECONNECT_MILLISECONDS, RECONNECT_MILLISECONDS_MAX = 100, 5_000
 LOOK_SECONDS = 5.0
 """The descriptor tells of changes only: after so long the socket is looked at without one."""
@@ -62,7 +64,7 @@ async def _hear(socket: "zmq.Socket[bytes]", on_hint: Callable[[], None]) -> Non
             on_hint()
         if count:
             heard = trio.current_time()
-            await trio.lowlevel.checkpoint()
+            await trio.sleep(PAUSE_SECONDS)
             continue
         # Reading until nothing was left has armed the descriptor: it tells of changes only.
         with trio.move_on_after(LOOK_SECONDS):
@@ -81,6 +83,7 @@ def is_hint(frames: Sequence[bytes]) -> bool:
 
 def _connect(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
     socket.set(zmq.LINGER, 0)
+    socket.set(zmq.IPV6, 1)
     socket.set(zmq.RCVHWM, WAITING_MAX)
     socket.set(zmq.MAXMSGSIZE, FRAME_BYTES_MAX)
     socket.set(zmq.RECONNECT_IVL, RECONNECT_MILLISECONDS)

@@ -13,8 +13,8 @@ import logging
 import trio
 
 from protocol.chain.encoding import display_hash
-from protocol.chain.transaction import decode_transaction
-from protocol.errors import InvalidChainData
+from protocol.chain.transaction import Transaction, decode_transaction
+from protocol.errors import InvalidChainData, RequestError
 from protocol.genesis import Genesis
 from protocol.units import Hash32, OperatorKey
 from zenp2p.chain.broadcast import Broadcast, BroadcastRefused, BroadcastState, Refusal, read_refusal
@@ -137,10 +137,17 @@ class RpcService:
             meaning = read_refusal(error.code, error.message)
             if not isinstance(meaning, Refusal):
                 return Broadcast(txid, meaning)
-            spent = [item.previous for item in transaction.inputs] if meaning is Refusal.CONFLICT else []
-            by = await find_spender(self._client, spent, self._rules.family) if spent else None
+            by = await self._in_the_way(transaction) if meaning is Refusal.CONFLICT else None
             raise BroadcastRefused(error.message, meaning, by) from None
         return Broadcast(txid, BroadcastState.WAITING if waits else BroadcastState.SENT)
+
+    async def _in_the_way(self, transaction: Transaction) -> Hash32 | None:
+        """Return who spends its outputs already; that the node does not say so takes no refusal back."""
+        spent = [item.previous for item in transaction.inputs]
+        try:
+            return await find_spender(self._client, spent, self._rules.family)
+        except (NodeError, RequestError):
+            return None
 
     async def _waits(self, txid: Hash32) -> bool:
         """Whether the node's pool has the transaction; its pool needs no index, its blocks would."""

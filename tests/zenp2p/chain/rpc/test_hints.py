@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 import trio
+import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -136,6 +137,13 @@ async def test_without_an_endpoint_nothing_is_listened_to() -> None:
 async def test_what_is_no_endpoint_is_refused(endpoint: str) -> None:
     with pytest.raises(RequestError, match="not a ZeroMQ endpoint"):
         await listen(endpoint, Hints())
+
+
+def test_a_publisher_on_ipv6_is_heard_too() -> None:
+    """Without being told so, ZeroMQ takes the endpoint and never hears anything."""
+    with zmq.Context() as context, context.socket(zmq.SUB) as socket:
+        hints_module._connect(socket, "tcp://[::1]:28332")
+        assert socket.get(zmq.IPV6) == 1
 
 
 def test_few_messages_are_kept_for_who_does_not_read() -> None:

@@ -15,6 +15,7 @@ from tests.support.scripted_server import Reply, serving
 from tests.support.zend_chain import ZenBranch
 from tests.support.zend_signing import ZendError
 from tests.support.zend_stand_in import ZendStandIn
+from zenp2p.chain.broadcast import BroadcastRefused, Refusal
 from zenp2p.chain.rpc import client as client_module
 from zenp2p.chain.rpc import service as service_module
 from zenp2p.chain.rpc.client import ATTEMPTS_MAX, NodeSettings
@@ -236,6 +237,30 @@ async def test_who_asks_after_the_end_is_told_so() -> None:
             await live.until(lambda: live.state == "ok")
         with pytest.raises(NodeUnreachable, match="not asked any more"):
             await live.service.broadcast(payment.raw)
+
+
+# Sending.
+
+
+async def test_a_refusal_stays_one_though_nobody_says_who_is_in_the_way() -> None:
+    branch = grown(3)
+    payment = branch.spend(1, [(bytes([1]) * 21, 1_000)])
+    pools: list[Any] = [[], "no pool"]
+
+    def pool() -> Any:
+        if not pools:
+            raise ZendError(-1, "not now")
+        return pools.pop(0)
+
+    with ZendStandIn(branch.raw) as zend:
+        zend.ledger.rpc_getrawmempool = pool  # type: ignore[attr-defined]
+        zend.ledger.rpc_sendrawtransaction = refuse(-26, "18: txn-mempool-conflict")  # type: ignore
+        async with running(service(zend.settings)) as live:
+            for _ in range(2):
+                with pytest.raises(BroadcastRefused) as refused:
+                    await live.service.broadcast(payment.raw)
+                assert (refused.value.refusal, refused.value.by) == (Refusal.CONFLICT, None)
+                pools.append([])
 
 
 # Nonsense in every place.
