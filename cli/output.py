@@ -7,6 +7,7 @@ on standard error, and nothing that a peer sent can drive the user's terminal. S
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 import traceback
@@ -38,6 +39,17 @@ def print_rows(rows: Mapping[str, object]) -> None:
         click.echo(f"{name.ljust(width)}  {printable(str(value))}")
 
 
+def print_folded(line: str, *parts: str) -> None:
+    """Print a line; on a terminal too narrow for it, its parts one below the other: a hash stays whole."""
+    columns = terminal_columns()
+    click.echo(line if columns is None or len(line) <= columns else "\n  ".join(parts))
+
+
+def terminal_columns() -> int | None:
+    """Return how wide the terminal is that we print to; None for a file or a pipe, where a line is a line."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 def printable(text: str) -> str:
     """Escape what is not printable: control characters, line ends, direction marks."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -60,6 +72,9 @@ def run_command(
     except (BrokenPipeError, SystemExit):  # click raises the latter when nobody reads us any more
         _forget_stdout()
         return ExitCode.OK
+    except click.exceptions.NoArgsIsHelpError as error:  # its message is the help, of many lines
+        click.echo(error.format_message(), err=True)
+        return ExitCode.USAGE
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else name
         return _fail(where, f"{error.format_message()} (see {where} --help)", ExitCode.USAGE)

@@ -11,7 +11,7 @@ import click
 
 from cli.client import connect
 from cli.options import json_option, place_options
-from cli.output import print_json, print_rows, printable
+from cli.output import print_folded, print_json, print_rows, printable
 from protocol.units import format_amount
 
 Command = Callable[..., Any]
@@ -70,15 +70,14 @@ def transaction(context: click.Context, txid: str, as_json: bool) -> None:
         for name, value in found.items()
         if isinstance(value, int | str) and name not in ("transaction", "fee")
     }
-    print_rows(
-        {**rows, "fee": _coins(found["fee"]), "asked by": ", ".join(map(str, found.get("asked_by", ())))}
-    )
+    asked_by = ", ".join(map(str, found.get("asked_by", ())))
+    print_rows({**rows, "fee": _coins(found["fee"]), "asked by": asked_by or None})
     for kind in ("payment", "announcement"):
         _print_links(kind, [found[kind]] if found.get(kind) else ())
     for spent in found["inputs"][:SHOWN]:
-        click.echo(f"in   {_input_line(spent)}")
+        _print_input(spent)
     for output in found["outputs"][:SHOWN]:
-        click.echo(f"out  {_output_line(output)}")
+        _print_output(output)
     _more(max(len(found["inputs"]), len(found["outputs"])) > SHOWN, "--json")
 
 
@@ -119,8 +118,8 @@ def history(
     for entry in found["entries"]:
         amount, balance = _coins(entry["amount"]), _coins(entry["balance"])
         paid = "  payment" if entry.get("payment") else ""
-        place = f"{entry['number']:>6}  height {entry['height']:>7}"
-        click.echo(f"{place}  {amount:>18}  {balance:>18}  {entry['txid']}{paid}")
+        line = f"{entry['number']:>6}  height {entry['height']:>7}  {amount:>18}  {balance:>18}"
+        print_folded(f"{line}  {entry['txid']}{paid}", line + paid, entry["txid"])
     numbers = [entry["number"] for entry in found["entries"]]
     if first is not None:
         _more(bool(numbers) and numbers[-1] + 1 < found["changes"], f"--first {max(numbers, default=0) + 1}")
@@ -140,9 +139,8 @@ def unspent(context: click.Context, address: str, after: str, limit: int, as_jso
         return
     for coin in found:
         ripe = "  coinbase" if coin["coinbase"] else ""
-        click.echo(
-            f"{_coins(coin['amount']):>18}  height {coin['height']:>7}  {coin['txid']}:{coin['index']}{ripe}"
-        )
+        line, outpoint = f"{_coins(coin['amount']):>18}  height {coin['height']:>7}", _outpoint(coin)
+        print_folded(f"{line}  {outpoint}{ripe}", line + ripe, outpoint)
     _more(len(found) == limit, f"--after {found[-1]['txid']}:{found[-1]['index']}" if found else "")
 
 
@@ -161,17 +159,23 @@ def _filled(links: Mapping[str, Any]) -> dict[str, str]:
     return {name: f"challenge {seq}" for name, seq in links.items() if seq is not None}
 
 
-def _input_line(spent: Mapping[str, Any]) -> str:
+def _outpoint(coin: Mapping[str, Any]) -> str:
+    return f"{coin['txid']}:{coin['index']}"
+
+
+def _print_input(spent: Mapping[str, Any]) -> None:
     if "coinbase" in spent:
-        return "new coins"
+        click.echo("in   new coins")
+        return
     owner = printable(spent["address"] or "nobody known")
-    return f"{_coins(spent['amount']) or 'unknown':>18}  {owner}  {spent['txid']}:{spent['index']}"
+    line = f"in   {_coins(spent['amount']) or 'unknown':>18}  {owner}"
+    print_folded(f"{line}  {_outpoint(spent)}", line, _outpoint(spent))
 
 
-def _output_line(output: Mapping[str, Any]) -> str:
-    owner = printable(output["address"] or output["template"])
-    spent = f"  spent by {output['spent_by']}" if output["spent_by"] else ""
-    return f"{_coins(output['amount']):>18}  {owner}{spent}"
+def _print_output(output: Mapping[str, Any]) -> None:
+    line = f"out  {_coins(output['amount']):>18}  {printable(output['address'] or output['template'])}"
+    spent = (f"spent by {output['spent_by']}",) if output["spent_by"] else ()
+    print_folded("  ".join((line, *spent)), line, *spent)
 
 
 def _print(found: Mapping[str, Any], as_json: bool) -> None:
@@ -179,10 +183,10 @@ def _print(found: Mapping[str, Any], as_json: bool) -> None:
 
 
 def _print_links(name: str, links: Sequence[Mapping[str, Any]]) -> None:
-    """Print each link in one line."""
+    """Print each link in one line, where there is room for it."""
     for link in links:
-        words = " ".join(f"{key} {value}" for key, value in link.items() if value is not None)
-        click.echo(f"{name}: {printable(words)}")
+        words = [printable(f"{key} {value}") for key, value in link.items() if value is not None]
+        print_folded(f"{name}: {' '.join(words)}", f"{name}:", *words)
 
 
 def _print_list(name: str, values: Sequence[str]) -> None:

@@ -42,6 +42,12 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return runner(capsys)
 
 
+@pytest.mark.parametrize("words", [(), ("chain",), ("treasury",), ("zenp2pd",)])
+def test_a_group_without_its_command_shows_its_help(run: Run, words: tuple[str, ...]) -> None:
+    ended = run(*words)
+    assert (ended.code, ended.out) == (2, "") and "\n\nCommands:\n  " in ended.err
+
+
 @pytest.mark.parametrize(
     ("module", "arguments"), [("cli.main", []), ("cli.main", ["challenge"]), ("cli.daemon", [])]
 )

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cli import output
 from cli.commands import chain_explorer
 from tests.support import embedded_chain as made
 from tests.support.command import Run, runner
@@ -111,6 +112,36 @@ def test_unspent_outputs_page_by_page(
 def test_a_mistake_is_one_line(run: Run, words: tuple[str, ...], code: int) -> None:
     ended = run("chain", *words)
     assert (ended.code, ended.out, ended.err.count("\n")) == (code, "", 1)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_narrow_terminal_shows_every_hash_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, wide: bool
+) -> None:
+    linked = Linked()
+    txid = linked.pay()
+    client, stake = Client(linked.rpc.call), text(linked.stake)
+    monkeypatch.setattr(chain_explorer, "connect", lambda context: client)
+    run = runner(capsys)
+    for words in (
+        ("transaction", txid),
+        ("block", "27"),
+        ("history", stake),
+        ("unspent", stake),
+        ("address", stake),
+    ):
+        monkeypatch.setattr(output, "terminal_columns", lambda: None)
+        whole = run("chain", *words).out
+        monkeypatch.setattr(output, "terminal_columns", lambda: 300 if wide else 80)
+        shown = run("chain", *words).out
+        assert max(map(len, whole.splitlines())) > 80 and txid in shown
+        assert shown == whole if wide else max(map(len, shown.splitlines())) <= 80
+        assert sorted(shown.split()) == sorted(whole.split()), "nothing is lost"
+
+
+def test_what_was_not_asked_for_has_no_row(run: Run) -> None:
+    txid = json.loads(run("chain", "block", "2", "--json").out)["txids"][1]
+    assert "asked by" not in run("chain", "transaction", txid).out
 
 
 def test_what_things_mean_is_shown(
