@@ -11,7 +11,9 @@ from protocol.chain.script import script_address
 from protocol.chain.transaction import OutPoint, Transaction, decode_transaction, is_coinbase
 from protocol.payout.payment import Coin, is_spendable
 from protocol.payout.treasury import BatonTrail, follow_baton, treasury_address
+from protocol.units import Hash32, Height
 from zenp2p.api.context import Context, display
+from zenp2p.api.errors import NotReady
 from zenp2p.api.methods import Methods, NoParams
 from zenp2p.chain.index_records import Change
 
@@ -19,6 +21,8 @@ DEPOSITS_MAX = 20
 """Deposits in one answer, the newest."""
 CHANGES_AT_ONCE = 500
 """Of the treasury's changes looked through before other tasks get their turn."""
+LOOKS_MAX = 3
+"""How often the look begins anew when another branch came in the middle of it."""
 CHANGES_MAX = 5_000
 """Of the treasury's changes looked through: its income changes it in every block, so more than a week's."""
 
@@ -54,6 +58,14 @@ class TreasuryMethods:
 
     async def deposits(self, params: NoParams) -> object:
         """Outputs to the treasury of transactions that neither spend of it nor create coins, newest first."""
+        for _ in range(LOOKS_MAX):
+            found = await self._deposits(self._index.tip())
+            if found is not None:
+                return found
+        raise NotReady("the chain changes its branch just now: try again")
+
+    async def _deposits(self, tip: tuple[Height, Hash32]) -> list[object] | None:
+        """Return the newest deposits as of a tip, None when it left the chain while others had their turn."""
         address = treasury_address(self._node.genesis.treasury)
         account = self._index.account(address)
         end = account.changes if account is not None else 0
@@ -62,12 +74,14 @@ class TreasuryMethods:
         while end > last and len(found) < DEPOSITS_MAX:
             first = max(end - CHANGES_AT_ONCE, last)
             for change in reversed(self._index.history(address, first, end - first)):
-                found += self._paid_in(change, address)
+                found += self._paid_in(change, address, tip[0])
             end = first
             await trio.lowlevel.checkpoint()
+            if self._index.block_hash(tip[0]) != tip[1]:
+                return None
         return found[:DEPOSITS_MAX]
 
-    def _paid_in(self, change: Change, address: bytes) -> list[object]:
+    def _paid_in(self, change: Change, address: bytes, tip: Height) -> list[object]:
         """Return the deposits of one transaction that touched the treasury."""
         transaction = decode_transaction(self._index.transaction(change.ordinal), self._index.family)
         if is_coinbase(transaction) or any(
@@ -75,14 +89,13 @@ class TreasuryMethods:
         ):
             return []
         return [
-            self._deposit(OutPoint(transaction.txid, index), output.amount, change.height)
+            self._deposit(OutPoint(transaction.txid, index), output.amount, change.height, tip)
             for index, output in enumerate(transaction.outputs)
             if script_address(output.script) == address
         ]
 
-    def _deposit(self, outpoint: OutPoint, amount: int, height: int) -> object:
+    def _deposit(self, outpoint: OutPoint, amount: int, height: int, tip: Height) -> object:
         spending = self._index.spender(outpoint)
-        tip = self._index.tip()[0]
         return {
             "txid": display(outpoint.txid),
             "index": outpoint.index,
