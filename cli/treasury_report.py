@@ -24,6 +24,7 @@ def describe_status(status: "TreasuryStatus", fee_rate: int) -> dict[str, Any]:
     """Return the treasury's status as one object, amounts in zatoshi."""
     baton, balance = status.baton, status.balance
     return {
+        "chain": {"state": status.chain.state, "problem": status.chain.problem},
         "address": status.address,
         "height": status.height,
         "baton": {
@@ -81,6 +82,7 @@ def print_status(result: dict[str, Any]) -> None:
     baton, balance, paying = result["baton"], result["balance"], result["list"]
     print_rows(
         {
+            "chain": result["chain"]["state"],
             "address": result["address"],
             "height": result["height"],
             "baton": f"{baton['txid']}:{baton['index']}",
@@ -95,6 +97,8 @@ def print_status(result: dict[str, Any]) -> None:
         )
     if paying is not None:
         _print_list(paying)
+    if result["chain"]["problem"]:
+        click.echo(f"! {printable(result['chain']['problem'])}: all of this may be old")
 
 
 def _print_list(paying: dict[str, Any]) -> None:

@@ -1,10 +1,10 @@
 """The paymaster's tool: payment files in, payment files out, checked against one's own node.
 
-Answers for: what is built, signed or sent rests on this node's chain alone, a list is begun
-only when it can be paid whole, and sending may be repeated at any time: the same payment
-again is never a second one. Nobody else's word counts, and no key leaves this process. What a
-payment must contain is `protocol.payout`'s, asking the node `treasury_reader`'s, files and options are
-the command's. Spec: `spec/payment.md`.
+Answers for: what is built, signed or sent rests on this node's chain alone, as of one block and only
+while that chain is ok; a list is begun only when it can be paid whole, and sending may be repeated at
+any time: the same payment again is never a second one. Nobody else's word counts, and no key leaves this
+process. What a payment must contain is `protocol.payout`'s, asking the node `treasury_reader`'s, files
+and options are the command's. Spec: `spec/payment.md`.
 """
 
 from collections.abc import Iterable
@@ -63,8 +63,12 @@ class Paymaster:
         """Return the unsigned file that pays the list's next chunk.
 
         Raises `RequestError` when nothing is due or the treasury cannot pay (for the first chunk:
-        the whole list), `InvalidPayment` when the baton's history does not fit.
+        the whole list), `InvalidPayment` when the baton's history does not fit, `NotReady` while the node's
+        chain is not ok.
         """
+        return self._node.settled(lambda: self._build(verified, fee_rate))
+
+    def _build(self, verified: VerifiedList, fee_rate: int) -> bytes:
         trail = self._node.trail()
         chunk = next_chunk(verified, trail)
         if chunk is None:
@@ -81,7 +85,13 @@ class Paymaster:
         return encode_payment_file(new_payment_file(transaction, self._genesis))
 
     def gather(self, fee_rate: int = FEE_RATE_DEFAULT) -> bytes:
-        """Return the unsigned file that gathers the treasury's small outputs; raises `RequestError`."""
+        """Return the unsigned file that gathers the treasury's small outputs.
+
+        Raises `RequestError`, `NotReady` while the node's chain is not ok.
+        """
+        return self._node.settled(lambda: self._gather(fee_rate))
+
+    def _gather(self, fee_rate: int) -> bytes:
         height = self._node.tip_height()
         transaction = build_gathering(
             self._genesis,
@@ -94,31 +104,38 @@ class Paymaster:
         return encode_payment_file(new_payment_file(transaction, self._genesis))
 
     def inspect(self, file: bytes, verified: VerifiedList | None) -> PaymentReport:
-        """Return what a file's transaction does; raises a `ProtocolError` unless it may be signed."""
+        """Return what a file's transaction does.
+
+        Raises a `ProtocolError` unless it may be signed, `NotReady` while the node's chain is not ok.
+        """
         payment = self._decode(file)
-        return inspect_file(payment, self._genesis, verified, self._view(payment, verified))
+        return inspect_file(payment, self._genesis, verified, self._settled_view(payment, verified))
 
     def sign(self, file: bytes, verified: VerifiedList | None, secret: bytes) -> bytes:
         """Return the file with this paymaster's signatures, after the inspection.
 
-        Raises a `ProtocolError` when it must not be signed, `RequestError` for a wrong key.
+        Raises a `ProtocolError` when it must not be signed, `RequestError` for a wrong key, `NotReady` while
+        the node's chain is not ok.
         """
         payment = self._decode(file)
-        signed = sign_payment(payment, self._genesis, verified, self._view(payment, verified), secret)
-        return encode_payment_file(signed)
+        view = self._settled_view(payment, verified)
+        return encode_payment_file(sign_payment(payment, self._genesis, verified, view, secret))
 
     def broadcast(self, file: bytes, verified: VerifiedList | None) -> Sent:
         """Send a fully signed payment, or say that it is sent already; safe to repeat at any time.
 
         It is inspected once more: a payment that was right when it was signed may be late by now.
-        Raises `InvalidPayment` when another version of it is mined, `BadData` when the node refuses it.
+        Raises `InvalidPayment` when another version of it is mined, `BadData` when the node refuses it,
+        `NotReady` while the node's chain is not ok: then it is not even said whether it is mined.
         """
         payment = self._decode(file)
         transaction = finish_payment(payment, self._genesis)
-        mined = self._mined(transaction, verified)
-        if mined is not None:
-            return mined
-        inspect_file(payment, self._genesis, verified, self._view(payment, verified))
+        found = self._node.settled(
+            lambda: self._mined(transaction, verified) or self._view(payment, verified)
+        )
+        if isinstance(found, Sent):
+            return found
+        inspect_file(payment, self._genesis, verified, found)
         state = self._node.broadcast(transaction)
         if state == MINED:  # between our two questions
             return self._mined(transaction, verified) or Sent(display_hash(transaction.txid), state)
@@ -134,6 +151,9 @@ class Paymaster:
 
     def _decode(self, file: bytes) -> PaymentFile:
         return decode_payment_file(file, self._genesis)
+
+    def _settled_view(self, payment: PaymentFile, verified: VerifiedList | None) -> NodeView:
+        return self._node.settled(lambda: self._view(payment, verified))
 
     def _view(self, payment: PaymentFile, verified: VerifiedList | None) -> NodeView:
         """Return what our own node says about a payment's surroundings."""

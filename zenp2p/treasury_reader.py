@@ -1,28 +1,35 @@
 """What one's own node says of the treasury: the only source that a paymaster's tool has.
 
 Answers for: every fact about the chain comes from this node over RPC (previous outputs,
-who spent the baton, the treasury's coins page by page), as the values that the rules take.
-What follows from them is left to `paymaster` and `treasury_status`. Spec: `spec/payment.md`.
+who spent the baton, the treasury's coins page by page), as the values that the rules take; facts
+that belong together are of one block, and of a chain that is where its node is. What follows from them is left to `paymaster` and `treasury_status`. Spec: `spec/payment.md`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from protocol.chain.address import encode_address
 from protocol.chain.encoding import display_hash, parse_display_hash
 from protocol.chain.script import replay_tail
 from protocol.chain.transaction import OutPoint, Transaction, decode_transaction
-from protocol.errors import RequestError
+from protocol.errors import RequestError, ZenError
 from protocol.genesis import Genesis
 from protocol.payout.inspection import Prevout
 from protocol.payout.payment import Coin
 from protocol.payout.treasury import BatonTrail, follow_baton, treasury_address
-from zenp2p.api.errors import NotFound
+from zenp2p.api.errors import NotFound, NotReady
 
 PAGE = 1_000
 """Unspent outputs asked for at once: what a node answers at most."""
 PAGES_MAX = 10_000
+READINGS_MAX = 20
+"""How often the chain is read anew when it moved meanwhile."""
+PAUSE_SECONDS = 0.25
+OK = "ok"
+
+Read = TypeVar("Read")
 
 
 class Client(Protocol):
@@ -41,12 +48,57 @@ class Mined:
     transaction: Transaction
 
 
+@dataclass(frozen=True, slots=True)
+class ChainState:
+    """How the node's chain is, as `chain.state` answers it; `problem` is empty while it is ok."""
+
+    state: str
+    problem: str
+    index_hash: str
+    """The last block that the answers are as of."""
+    is_level: bool
+    """Whether that is as high as the chain's own side."""
+
+
 class TreasuryReader:
     """Asks one node about one network's treasury. Amounts are zatoshi."""
 
-    def __init__(self, genesis: Genesis, client: Client) -> None:
+    def __init__(
+        self, genesis: Genesis, client: Client, pause: Callable[[float], None] = time.sleep
+    ) -> None:
         self._genesis = genesis
         self._client = client
+        self._pause = pause
+
+    def state(self) -> ChainState:
+        """Return how the node's chain is."""
+        said = self._client.call("chain.state")
+        height, top = said["index_height"], said["height"]
+        return ChainState(said["state"], said["problem"], said["index_hash"], top is None or height >= top)
+
+    def settled(self, read: Callable[[], Read]) -> Read:
+        """Return what `read` finds while the chain stands still, so that all of it is of one block.
+
+        Raises what `read` raises, and `NotReady` while the chain is in any state but ok: what the node
+        says of spent outputs may be old then.
+        """
+        for _ in range(READINGS_MAX):
+            before = self._standing()
+            if before.is_level:
+                outcome = _outcome(read)
+                if self._standing() == before:
+                    return outcome()
+            self._pause(PAUSE_SECONDS)
+        raise NotReady("our node's chain moved each time that we read it: try again")
+
+    def _standing(self) -> ChainState:
+        found = self.state()
+        if found.state != OK:
+            raise NotReady(
+                f"the chain is {found.state}: {found.problem}; what our node says of spent outputs may be "
+                "old, so nothing is built, signed or sent"
+            )
+        return found
 
     @property
     def address(self) -> str:
@@ -150,3 +202,17 @@ class TreasuryReader:
         except NotFound:
             return None
         return found
+
+
+def _outcome(read: Callable[[], Read]) -> Callable[[], Read]:
+    """Read now; the result, or the error that a chain in motion may have caused, is had by a call."""
+    try:
+        found = read()
+    except ZenError as error:
+        failed = error
+
+        def fail() -> Read:
+            raise failed
+
+        return fail
+    return lambda: found

@@ -17,7 +17,7 @@ from protocol.payout.need import Need, Purse, compute_need, make_purse
 from protocol.payout.payment import FEE_RATE_DEFAULT, Chunk, Coin, next_chunk, split_chunks
 from protocol.payout.treasury import BatonTrail
 from protocol.units import Zatoshi
-from zenp2p.treasury_reader import Client, TreasuryReader
+from zenp2p.treasury_reader import OK, ChainState, Client, TreasuryReader
 
 DUST = 5_460
 """Zatoshi below which some node of the family relays no output: litecoind's rule, the highest known."""
@@ -66,8 +66,9 @@ class ListStatus:
 
 @dataclass(frozen=True, slots=True)
 class TreasuryStatus:
-    """The treasury at one height."""
+    """The treasury at one height, and how the chain was: unless it is ok, all of it may be old."""
 
+    chain: ChainState
     address: str
     height: int
     baton: Coin
@@ -81,9 +82,20 @@ def read_status(
 ) -> TreasuryStatus:
     """Return how the treasury is, and how far a list is paid.
 
-    Raises `InvalidPayment` when the paymasters have ended the baton.
+    Raises `InvalidPayment` when the paymasters have ended the baton, `NotReady` when the chain moves on and on.
     """
     node = TreasuryReader(genesis, client)
+
+    def read() -> TreasuryStatus:
+        return _read(genesis, node, verified, fee_rate)
+
+    return node.settled(read) if node.state().state == OK else read()
+
+
+def _read(
+    genesis: Genesis, node: TreasuryReader, verified: VerifiedList | None, fee_rate: int
+) -> TreasuryStatus:
+    state = node.state()
     trail, height = node.trail(), node.tip_height()
     baton, coins = node.coin(trail.baton), tuple(node.unspent())
     purse = make_purse(baton, coins, genesis, height)
@@ -102,12 +114,12 @@ def read_status(
             verified=verified,
             chunks=chunks,
             need=need,
-            payable=not problem and _is_payable(rest, genesis, purse, fee_rate, tail),
+            payable=state.state == OK and not problem and _is_payable(rest, genesis, purse, fee_rate, tail),
             covered_when_buried=not later.shortfall,
             below_dust=sum(entry.amount < DUST for chunk in rest for entry in chunk.entries),
             problem=problem,
         )
-    return TreasuryStatus(node.address, height, baton, balance, tuple(node.deposits()), paying)
+    return TreasuryStatus(state, node.address, height, baton, balance, tuple(node.deposits()), paying)
 
 
 def _beside(baton: Coin, coins: Sequence[Coin]) -> list[int]:

@@ -8,6 +8,7 @@ from protocol.chain.address import decode_address
 from protocol.chain.encoding import display_hash, parse_display_hash
 from protocol.chain.script import address_script
 from protocol.chain.transaction import OutPoint, Transaction, decode_transaction
+from protocol.crypto import sha256
 from protocol.payout.treasury import treasury_address
 from tests.support.treasury_ledger import TreasuryLedger, block_of
 from zenp2p.api.errors import BadData, MethodNotFound, NotFound
@@ -22,6 +23,10 @@ class LedgerNode:
     asked: list[str] = field(default_factory=list)
     deposits: list[dict[str, Any]] = field(default_factory=list)
     page: int = 1_000
+    state: str = "ok"
+    problem: str = ""
+    lag: int = 0
+    """Blocks that the index lacks of the node's."""
 
     def call(self, method: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> Any:
         self.asked.append(method)
@@ -35,6 +40,20 @@ class LedgerNode:
         for transaction in self.pool:
             self.ledger.mine(transaction)
         self.pool.clear()
+
+    def chain_state(self) -> object:
+        """The hash stands for all that is mined, so that it changes with it."""
+        mined = sha256(b"".join(self.ledger.mined) + block_of(self.ledger.tip_height))
+        return {
+            "kind": "external",
+            "version": "1",
+            "dialect": "ledger",
+            "state": self.state,
+            "problem": self.problem,
+            "height": self.ledger.tip_height + self.lag,
+            "index_height": self.ledger.tip_height,
+            "index_hash": display_hash(mined),
+        }
 
     def chain_tip(self) -> object:
         return {"height": self.ledger.tip_height, "hash": display_hash(block_of(self.ledger.tip_height))}

@@ -1,12 +1,13 @@
 """RPC methods about the node that an external chain is read from.
 
-Answers for: hints from the node's own side, and our index held against what the node
+Answers for: how that node is and how far we follow it, hints from its own side, and our index held against what the node
 itself says of an address: the operator's check that both are of one mind. On the
 embedded chain there is no such node. Amounts are integers of zatoshi, chain hashes are in
 display order. Spec: `spec/rpc.md`, `spec/external_chain.md`.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from protocol.chain.address import decode_address
 from protocol.chain.script import address_script, match_template
@@ -37,8 +38,15 @@ class ChainNodeMethods:
 
     def register(self, methods: Methods) -> None:
         """Add them to the register."""
+        methods.add("chain.state", NoParams, self.state, "How the chain is, and how far our index is.")
         methods.add("chain.notify", NoParams, self.notify, "There may be a new block: look at the node now.")
         methods.add("chain.compare", AddressParams, self.compare, "Our index beside the node's own answer.")
+
+    async def state(self, params: NoParams) -> object:
+        """The chain's own side, and the block that our answers are as of, at one moment."""
+        height, tip = self._index.tip()
+        condition = asdict(self._context.chain.condition())
+        return {**condition, "index_height": height, "index_hash": display(tip)}
 
     async def notify(self, params: NoParams) -> object:
         """Look at the chain's node at once; harmless however often it is called."""

@@ -69,6 +69,10 @@ class RpcClient:
             ) from None
         finally:
             connection.close()
+        if response.length and len(data) <= ANSWER_BYTES_MAX:
+            raise DaemonUnreachable(
+                f"the answer of the daemon at {host}:{port} was cut off: what was asked for may have been done"
+            )
         return _parse(response.status, data)
 
     def _address(self) -> tuple[str, int]:

@@ -62,6 +62,8 @@ ANSWERS: list[tuple[bytes, type[Exception], str]] = [
     (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]", InternalError, "no JSON-RPC"),
     (b'HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{"error":1}', InternalError, "no code"),
     (b'HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{"error":{"code":7}}', InternalError, "error 7: "),
+    (b'HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"result":', DaemonUnreachable, "was cut off"),
+    (b'HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"result":1}', DaemonUnreachable, "was cut off"),
     (b"not HTTP\r\n\r\n", DaemonUnreachable, "BadStatusLine"),
     (b"", DaemonUnreachable, "no daemon answers"),
 ]
