@@ -2,7 +2,8 @@
 
 Answers for: every fact about the chain comes from this node over RPC (previous outputs,
 who spent the baton, the treasury's coins page by page), as the values that the rules take; facts
-that belong together are of one block, and of a chain that is where its node is. What follows from them is left to `paymaster` and `treasury_status`. Spec: `spec/payment.md`.
+that belong together are of one block, and of a chain that is where its node is. What follows from
+them is left to `paymaster` and `treasury_status`. Spec: `spec/payment.md`.
 """
 
 import time
@@ -63,9 +64,7 @@ class ChainState:
 class TreasuryReader:
     """Asks one node about one network's treasury. Amounts are zatoshi."""
 
-    def __init__(
-        self, genesis: Genesis, client: Client, pause: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, genesis: Genesis, client: Client, pause: Callable[[float], None] = time.sleep) -> None:
         self._genesis = genesis
         self._client = client
         self._pause = pause

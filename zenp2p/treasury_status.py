@@ -82,7 +82,7 @@ def read_status(
 ) -> TreasuryStatus:
     """Return how the treasury is, and how far a list is paid.
 
-    Raises `InvalidPayment` when the paymasters have ended the baton, `NotReady` when the chain moves on and on.
+    Raises `InvalidPayment` when the paymasters have ended the baton, `NotReady` when the chain never rests.
     """
     node = TreasuryReader(genesis, client)
 

@@ -266,9 +266,7 @@ def _read(path: Path) -> bytes:
 def _trust(context: click.Context, trust: Path | None, after: Path | None) -> "TrustPoint":
     """Return the trust point of the files named, by default that of the node's own genesis file."""
     if trust is None:
-        from zenp2p.data_directory import DataDirectory
-
-        trust = DataDirectory(Path(load(context).config.data_dir)).genesis
+        trust = Path(load(context).config.genesis)
     return load_trust(trust, after)
 
 

@@ -7,7 +7,7 @@ record of what was paid. What a payment must contain is left to `payment`, where
 transactions come from to the callers. Spec: `spec/payment.md`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from protocol.chain.address import pay_to_script_hash
@@ -42,6 +42,14 @@ class PaidChunk:
 
     mark: PaymentMark
     transaction: Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class BatonStep:
+    """A place where the baton lay, and the payment that left it there; None for what carries no mark."""
+
+    baton: OutPoint
+    paid: PaidChunk | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +108,29 @@ def follow_baton(genesis: Genesis, spender: Spender) -> BatonTrail:
     Raises `InvalidPayment` when a transaction spent it and paid nothing back to the treasury: then the
     paymasters have ended the chain of payments themselves.
     """
+    steps = list(walk_baton(genesis, spender))
+    return BatonTrail(steps[-1].baton, tuple(step.paid for step in steps if step.paid is not None))
+
+
+def walk_baton(genesis: Genesis, spender: Spender) -> Iterator[BatonStep]:
+    """Yield the places where the baton lay, from the genesis file's output to where it lies now.
+
+    Raises what `follow_baton` raises.
+    """
     address = treasury_address(genesis.treasury)
     baton = OutPoint(genesis.baton.txid, genesis.baton.index)
-    paid: list[PaidChunk] = []
+    yield BatonStep(baton, None)
     for _ in range(TRAIL_MAX):
         transaction = spender(baton)
         if transaction is None:
-            return BatonTrail(baton, tuple(paid))
-        mark = recognise_payment(transaction)
-        if mark is not None:
-            paid.append(PaidChunk(mark, transaction))
+            return
         successor = baton_after(transaction, address)
         if successor is None:
             raise InvalidPayment(
                 f"transaction {transaction.txid[::-1].hex()} spent the baton and left none: no output of it "
                 "pays the treasury"
             )
+        mark = recognise_payment(transaction)
         baton = successor
+        yield BatonStep(baton, PaidChunk(mark, transaction) if mark is not None else None)
     raise InvalidPayment(f"the baton was passed on more than {TRAIL_MAX} times")

@@ -456,7 +456,9 @@ def test_the_second_list_is_paid_from_the_change_of_the_first(devnet: Devnet, pa
     trail = wait_for("the second payment is mined", paid, MINED_SECONDS_MAX)
     assert [chunk["txid"] for chunk in trail] == [*devnet.report["payment"]["txids"], sent["txid"]]
     first = bytes.fromhex(trail[0]["txid"])[::-1]
-    assert first in bytes.fromhex(trail[1]["transaction"])  # it spends an output of the first
+    asked = {"txid": trail[1]["txid"]}
+    second = json.loads(rpc(devnet, "honest-1", "chain.transaction", asked))["transaction"]
+    assert first in bytes.fromhex(second)  # it spends an output of the first
 
 
 def test_a_signal_ends_everything(devnet: Devnet) -> None:

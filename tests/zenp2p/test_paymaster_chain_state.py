@@ -113,7 +113,7 @@ def test_an_index_that_stays_below_is_given_up() -> None:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_whatever_is_read_is_of_one_block(seed: int) -> None:
-    """A payment is mined, or taken off, between any two questions: the status is before or after, not between."""
+    """A payment is mined between any two questions: the status is of before or of after, not of between."""
     rng = random.Random(seed)
     large = verified_first(many_entries_world(1_200))
     node = node_with(large)

@@ -17,6 +17,7 @@ from protocol.payout.treasury import follow_baton
 from protocol.units import COIN
 from tests.support.payout_world import PAYMASTERS, World, valid, verified_first
 from tests.support.treasury_chain import RealNode, chain_genesis
+from zenp2p.api import treasury_methods
 from zenp2p.api.errors import BadData
 from zenp2p.paymaster import Paymaster, combine_files
 
@@ -136,3 +137,52 @@ def test_gathering_on_the_chain_leaves_the_baton() -> None:
     node.grow(1)
     assert len(node.pool) == 0
     assert node.call("treasury.baton") == before
+
+
+def test_the_record_of_payments_comes_in_pages() -> None:
+    """The newest without a number, each page oldest first; raw bytes are `chain.transaction`'s."""
+    large = verified_list(GENESIS, addresses=1_100)
+    node = RealNode(GENESIS)
+    node.grow(5)
+    paymaster = Paymaster(GENESIS, node)
+    txids = []
+    for _ in range(2):
+        txids.append(paymaster.broadcast(signed_file(paymaster, large), large).txid)
+        node.grow(1)
+    whole = node.call("treasury.baton")
+    assert (whole["txid"], whole["index"], whole["payments"], whole["first"]) == (txids[1], 1, 2, 0)
+    assert whole["paid"] == [
+        {"list_hash": large.list_hash.hex(), "chunk": chunk, "txid": txid} for chunk, txid in enumerate(txids)
+    ]
+    for params, first, paid in (
+        ({"limit": 1}, 1, txids[1:]),
+        ({"first": 0, "limit": 1}, 0, txids[:1]),
+        ({"first": 1}, 1, txids[1:]),
+        ({"first": 2}, 2, []),
+    ):
+        page = node.call("treasury.baton", params)
+        assert (page["first"], page["payments"]) == (first, 2), params
+        assert [one["txid"] for one in page["paid"]] == paid, params
+
+
+def test_a_record_that_changes_while_it_is_read_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reorganisation takes the payment off while other tasks have their turn."""
+    node = RealNode(GENESIS)
+    node.grow(5)
+    paymaster = Paymaster(GENESIS, node)
+    fork = node.branch.fork(5)
+    paymaster.broadcast(signed_file(paymaster, LIST), LIST)
+    node.grow(1)
+    fork.grow(3, salt=1)
+    checkpoints = 0
+
+    async def checkpoint() -> None:
+        nonlocal checkpoints
+        checkpoints += 1
+        node.take(fork)
+
+    monkeypatch.setattr(treasury_methods, "checkpoint", checkpoint)
+    monkeypatch.setattr(treasury_methods, "PAYMENTS_AT_ONCE", 1)
+    record = node.call("treasury.baton")
+    assert (record["payments"], record["paid"], checkpoints) == (0, [], 2)
+    assert (record["txid"], record["index"]) == (GENESIS.baton.txid[::-1].hex(), GENESIS.baton.index)

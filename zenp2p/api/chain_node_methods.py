@@ -1,9 +1,9 @@
 """RPC methods about the node that an external chain is read from.
 
-Answers for: how that node is and how far we follow it, hints from its own side, and our index held against what the node
-itself says of an address: the operator's check that both are of one mind. On the
-embedded chain there is no such node. Amounts are integers of zatoshi, chain hashes are in
-display order. Spec: `spec/rpc.md`, `spec/external_chain.md`.
+Answers for: how that node is and how far we follow it, hints from its own side, and our index
+held against what the node itself says of an address: the operator's check that both are of one
+mind. On the embedded chain there is no such node. Amounts are integers of zatoshi, chain hashes
+are in display order. Spec: `spec/rpc.md`, `spec/external_chain.md`.
 """
 
 from collections.abc import Mapping

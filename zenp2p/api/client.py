@@ -71,7 +71,7 @@ class RpcClient:
             connection.close()
         if response.length and len(data) <= ANSWER_BYTES_MAX:
             raise DaemonUnreachable(
-                f"the answer of the daemon at {host}:{port} was cut off: what was asked for may have been done"
+                f"the answer of the daemon at {host}:{port} was cut off; it may have done what was asked"
             )
         return _parse(response.status, data)
 

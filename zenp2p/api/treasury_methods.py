@@ -5,16 +5,20 @@ unspent outputs are those of any address (`explorer_methods`); what a list still
 tool's. Amounts are integers of zatoshi, chain hashes are in display order. Spec: `spec/rpc.md`.
 """
 
-import trio
+from collections import deque
+from typing import Annotated
+
+from msgspec import Meta
+from trio.lowlevel import checkpoint
 
 from protocol.chain.script import script_address
 from protocol.chain.transaction import OutPoint, Transaction, decode_transaction, is_coinbase
 from protocol.payout.payment import Coin, is_spendable
-from protocol.payout.treasury import BatonTrail, follow_baton, treasury_address
+from protocol.payout.treasury import treasury_address, walk_baton
 from protocol.units import Hash32, Height
 from zenp2p.api.context import Context, display
 from zenp2p.api.errors import NotReady
-from zenp2p.api.methods import Methods, NoParams
+from zenp2p.api.methods import Methods, NoParams, Params
 from zenp2p.chain.index_records import Change
 
 DEPOSITS_MAX = 20
@@ -22,9 +26,21 @@ DEPOSITS_MAX = 20
 CHANGES_AT_ONCE = 500
 """Of the treasury's changes looked through before other tasks get their turn."""
 LOOKS_MAX = 3
-"""How often the look begins anew when another branch came in the middle of it."""
+"""How often a look begins anew when the chain moved in the middle of it."""
 CHANGES_MAX = 5_000
 """Of the treasury's changes looked through: its income changes it in every block, so more than a week's."""
+
+PAYMENTS_PAGE, PAYMENTS_PAGE_MAX = 100, 1_000
+"""Payments in one answer: unless told otherwise, at most."""
+PAYMENTS_AT_ONCE = 20
+"""Payments along the baton followed before other tasks get their turn: each is a large transaction."""
+
+
+class BatonParams(Params, frozen=True):
+    """A page of payments from number `first` on, the oldest being 0; without it the newest."""
+
+    first: Annotated[int, Meta(ge=0, le=(1 << 32) - 1)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=PAYMENTS_PAGE_MAX)] = PAYMENTS_PAGE
 
 
 class TreasuryMethods:
@@ -36,24 +52,41 @@ class TreasuryMethods:
 
     def register(self, methods: Methods) -> None:
         """Add them to the register."""
-        methods.add("treasury.baton", NoParams, self.baton, "Where the baton lies, and what was paid.")
+        methods.add("treasury.baton", BatonParams, self.baton, "Where the baton lies, and what was paid.")
         methods.add("treasury.deposits", NoParams, self.deposits, "What others paid the treasury lately.")
 
-    async def baton(self, params: NoParams) -> object:
-        """The chain's own record of what was paid."""
-        trail = self._trail()
+    async def baton(self, params: BatonParams) -> object:
+        """The chain's own record of what was paid, as of one block, a page of it oldest first."""
+        for _ in range(LOOKS_MAX):
+            tip = self._index.tip()
+            record = await self._record(params)
+            if self._index.tip() == tip:
+                return record
+        raise NotReady("the chain moved each time that the baton was followed: try again")
+
+    async def _record(self, params: BatonParams) -> object:
+        page: deque[object] = deque(maxlen=params.limit)
+        payments = 0
+        for number, step in enumerate(walk_baton(self._node.genesis, self._spender)):
+            if step.paid is not None:
+                if params.first is None or params.first <= payments < params.first + params.limit:
+                    page.append(
+                        {
+                            "list_hash": step.paid.mark.list_hash.hex(),
+                            "chunk": step.paid.mark.chunk,
+                            "txid": display(step.baton.txid),
+                        }
+                    )
+                payments += 1
+            if number % PAYMENTS_AT_ONCE == PAYMENTS_AT_ONCE - 1:
+                await checkpoint()
+            baton = step.baton
         return {
-            "txid": display(trail.baton.txid),
-            "index": trail.baton.index,
-            "paid": [
-                {
-                    "list_hash": chunk.mark.list_hash.hex(),
-                    "chunk": chunk.mark.chunk,
-                    "txid": display(chunk.transaction.txid),
-                    "transaction": chunk.transaction.raw.hex(),
-                }
-                for chunk in trail.paid
-            ],
+            "txid": display(baton.txid),
+            "index": baton.index,
+            "payments": payments,
+            "first": payments - len(page) if params.first is None else params.first,
+            "paid": list(page),
         }
 
     async def deposits(self, params: NoParams) -> object:
@@ -76,7 +109,7 @@ class TreasuryMethods:
             for change in reversed(self._index.history(address, first, end - first)):
                 found += self._paid_in(change, address, tip[0])
             end = first
-            await trio.lowlevel.checkpoint()
+            await checkpoint()
             if self._index.block_hash(tip[0]) != tip[1]:
                 return None
         return found[:DEPOSITS_MAX]
@@ -109,9 +142,6 @@ class TreasuryMethods:
     def _is_own(self, outpoint: OutPoint, address: bytes) -> bool:
         output = self._index.output(outpoint)
         return output is not None and output.address == address
-
-    def _trail(self) -> BatonTrail:
-        return follow_baton(self._node.genesis, self._spender)
 
     def _spender(self, outpoint: OutPoint) -> Transaction | None:
         spending = self._index.spender(outpoint)

@@ -267,3 +267,24 @@ def test_broadcast_again_is_no_error(desk: Desk) -> None:
     last = desk.json(*words)
     assert [*states, last["state"]] == ["sent", "waiting", "mined"] and last["height"] == 501
     desk.refused(65, "is for list", "broadcast", desk.path("full"))
+
+
+def test_the_genesis_file_is_the_one_that_the_node_runs_on(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the configuration names one outside of the data directory, that one is trusted."""
+    monkeypatch.setenv("ZENP2P_DATA_DIR", desk.path("data"))
+    monkeypatch.setenv("ZENP2P_GENESIS", desk.path("genesis"))
+    words = ["treasury", "build", desk.path("list"), "--out", desk.path("payment")]
+    assert run_command("zenp2p", lambda: cli.main(words, "zenp2p", standalone_mode=False)) == 0
+    assert "10.50000000" in capsys.readouterr().out
+
+
+def test_status_tells_of_a_chain_that_is_not_ok(desk: Desk) -> None:
+    desk.node.state, desk.node.problem = "behind", "the chain node lacks blocks"
+    code, out, _ = desk.run("status", desk.path("list"))
+    assert code == 0 and "! the chain node lacks blocks: all of this may be old" in out
+    shown = desk.json("status", desk.path("list"))
+    assert shown["chain"] == {"state": "behind", "problem": "the chain node lacks blocks"}
+    desk.refused(75, "the chain is behind", "build", desk.path("list"), "--out", desk.path("payment"))
+    assert not (desk.folder / "payment").exists()
