@@ -342,6 +342,20 @@ def _check_addresses(config: Config) -> None:
     for text in config.network.peers:
         parse_peer(text)
     check_loopback(config.rpc.host)
+    _check_ports(config)
+
+
+def _check_ports(config: Config) -> None:
+    """Raise `ConfigError` where daemon and chain node would listen at one place: zend's test net has our port."""
+    host, _, port = config.chain.node.rpartition(":")
+    try:
+        is_same = (ip_address(host.strip("[]")), int(port)) == (ip_address(config.rpc.host), config.rpc.port)
+    except ValueError:
+        return  # no address at all: said where the node is opened
+    if is_same:
+        raise ConfigError(
+            f"rpc.port: {port} is chain.node's, where the chain node listens; give the daemon another port"
+        )
 
 
 def check_loopback(host: str) -> None:

@@ -68,6 +68,11 @@ def test_sources_are_told_for_every_setting(tmp_path: Path) -> None:
         ("[log]\nlevel = 'loud'", "log.level .*'loud'"),
         ("[rpc]\nhost = '0.0.0.0'", "rpc.host: '0.0.0.0' is no loopback address"),
         ("[rpc]\nhost = 'localhost'", "rpc.host: 'localhost' is no loopback address"),
+        (
+            "[chain]\nnode = '127.0.0.1:18231'",
+            "rpc.port: 18231 is chain.node's, where the chain node listens",
+        ),
+        ("[rpc]\nhost = '::1'\nport = 5\n[chain]\nnode = '[::1]:5'", "rpc.port: 5 is chain.node's"),
         ("[network]\nip = ''", "network.ip: '' is no IPv4 or IPv6 address"),
         ("[network]\nip = 'node.example'", "network.ip: 'node.example'"),
         ("[network]\npeers = ['x']", "network.peers: 'x' is not"),
@@ -204,3 +209,10 @@ def test_peer_is_key_address_and_port() -> None:
             parse_peer(text)
     with pytest.raises(ConfigError):
         parse_peer(f"{KEY}@127.0.0.1:70000")
+
+
+def test_the_chain_node_may_have_the_same_port_elsewhere(tmp_path: Path) -> None:
+    for node in ("127.0.0.2:18231", "[::1]:18231", "127.0.0.1:18232", "nonsense", "nonsense:18231"):
+        assert _load(tmp_path, f"[chain]\nnode = '{node}'").config.chain.node == node
+    free = "[rpc]\nport = 0\n[chain]\nnode = '127.0.0.1:18231'"
+    assert _load(tmp_path, free).config.rpc.port == 0
