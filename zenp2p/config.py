@@ -346,7 +346,7 @@ def _check_addresses(config: Config) -> None:
 
 
 def _check_ports(config: Config) -> None:
-    """Raise `ConfigError` where daemon and chain node would listen at one place: zend's test net has our port."""
+    """Raise `ConfigError` where daemon and chain node would share a port: zend's test net has our own."""
     host, _, port = config.chain.node.rpartition(":")
     try:
         is_same = (ip_address(host.strip("[]")), int(port)) == (ip_address(config.rpc.host), config.rpc.port)

@@ -12,6 +12,8 @@ COMMANDS = {
     "address": Lazy("cli.commands.chain_explorer:address", "What an address holds, and is to the network."),
     "history": Lazy("cli.commands.chain_explorer:history", "What touched an address."),
     "unspent": Lazy("cli.commands.chain_explorer:unspent", "The unspent outputs of an address."),
+    "notify": Lazy("cli.commands.chain_node:notify", "Have the daemon look at its chain node at once."),
+    "compare": Lazy("cli.commands.chain_node:compare", "Our index beside the chain node's own answer."),
 }
 
 

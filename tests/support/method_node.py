@@ -37,7 +37,7 @@ class MethodNode:
 
     def _condition(self) -> ChainCondition:
         """The index is brought up to its chain before each question."""
-        return ChainCondition("", "", "", "ok", "", self.index.tip()[0])
+        return ChainCondition("", "", "", "", "ok", "", self.index.tip()[0])
 
     def call(self, method: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> Any:
         """Return a method's result, or raise what a client of the daemon gets."""
