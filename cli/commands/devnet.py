@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.output import INTERRUPTED
-from protocol.errors import RequestError
+from protocol.errors import RequestError, ZenError
 from protocol.units import format_amount
 
 if TYPE_CHECKING:
@@ -92,11 +92,16 @@ def devnet(
         click.echo("stopping", err=True)
         if written is None:
             raise click.exceptions.Exit(INTERRUPTED) from None  # nothing was paid: that is no success
+    except ZenError:
+        ground.check()  # what makes the chain may be the reason
+        raise
     finally:
-        _on_signals(_ignore)
-        if launcher is not None:
-            launcher.stop()
-        ground.stop()
+        try:
+            _on_signals(_ignore)
+        finally:  # a signal in between interrupts once, and only there
+            if launcher is not None:
+                launcher.stop()
+            ground.stop()
 
 
 def _ground(chain: str, folder: Path, start_delay: int) -> "Ground":

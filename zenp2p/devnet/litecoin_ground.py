@@ -7,7 +7,8 @@ on. All daemons ask the one node. The node as a process is `litecoind`'s busines
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from protocol.chain import rules as chain_rules
@@ -18,6 +19,7 @@ from protocol.errors import ZenError
 from protocol.genesis import Baton
 from protocol.parameters import DEVNET
 from protocol.tracking.announcement import Announcement, build_announcing
+from zenp2p.chain.rpc.errors import NodeUnreachable
 from zenp2p.devnet.coins import Purse
 from zenp2p.devnet.ground import TREASURY_FUNDS, Arrival, Laid, Stake
 from zenp2p.devnet.litecoin_client import LitecoinClient
@@ -30,6 +32,12 @@ ANNOUNCING_COIN = 1_000_000
 """Zatoshi that a newcomer's stake address gets beside its stake, to announce with."""
 LEAD_BLOCKS = 16
 """Blocks from founding to the first challenge at least: time for newcomers to register."""
+STOP_SECONDS = 8
+"""Until a node that was asked to stop is killed: nobody needs its chain any more."""
+MINING_STOP_SECONDS = 2
+"""For a block that is being mined; a node that hangs is killed over it."""
+ENDING_SECONDS = 1
+"""Until a node that hung up on us is seen to have ended."""
 
 
 class LitecoinGround:
@@ -65,6 +73,10 @@ class LitecoinGround:
         """Start the node, mine, and pay treasury and stakes in one transaction; raises `LitecoindMissing`."""
         self._node = Litecoind(self._folder)
         self._node.start()
+        with self._watched():
+            return self._lay(treasury, stakes)
+
+    def _lay(self, treasury: bytes, stakes: Sequence[Stake]) -> Laid:
         self._purse = Purse(self.node.client, self.rules, new_secret())
         self.purse.mine(self.rules.coinbase_maturity + BLOCKS_OF_FUNDS)
         outputs = [TxOutput(TREASURY_FUNDS, address_script(treasury))]
@@ -79,8 +91,20 @@ class LitecoinGround:
     def announce(self, arrivals: Sequence[Arrival]) -> None:
         """Give each newcomer's stake address a coin beside its stake, and announce with that one."""
         outputs = [TxOutput(ANNOUNCING_COIN, address_script(arrival.stake.address)) for arrival in arrivals]
-        if not outputs:
-            return
+        if outputs:
+            with self._watched():
+                self._announce(arrivals, outputs)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Say that the node ended rather than that it does not answer."""
+        try:
+            yield
+        except NodeUnreachable:
+            self.node.check(ENDING_SECONDS)
+            raise
+
+    def _announce(self, arrivals: Sequence[Arrival], outputs: Sequence[TxOutput]) -> None:
         txid = parse_display_hash(self.purse.pay(outputs))
         self.purse.mine()
         for index, arrival in enumerate(arrivals):
@@ -100,7 +124,8 @@ class LitecoinGround:
 
     def check(self) -> None:
         """Raise when the node, or who mines on it, has ended."""
-        self.node.check()
+        if self._node is not None:
+            self._node.check()
         if self._mining is not None:
             self._mining.check()
 
@@ -109,7 +134,7 @@ class LitecoinGround:
         if self._mining is not None:
             self._mining.stop()
         if self._node is not None:
-            self._node.stop()
+            self._node.stop(STOP_SECONDS)
 
 
 class Mining:
@@ -132,10 +157,11 @@ class Mining:
             raise LitecoindFailed(f"no block can be mined: {self._failed}")
 
     def stop(self) -> None:
-        """End, and wait for a block that is being mined."""
+        """End, and wait a while for a block that is being mined."""
         self._ended.set()
-        self._thread.join()
-        self._client.close()
+        self._thread.join(MINING_STOP_SECONDS)
+        if not self._thread.is_alive():
+            self._client.close()
 
     def _run(self) -> None:
         pause = self._delay

@@ -19,6 +19,7 @@ from typing import Self
 
 from protocol.errors import ZenError
 from zenp2p.chain.rpc.errors import NodeBusy, NodeUnreachable, NodeWarmingUp
+from zenp2p.devnet.interrupts import kept_back
 from zenp2p.devnet.litecoin_client import LitecoinClient
 
 PROGRAM = Path("/usr/lib/litecoin/litecoind")
@@ -145,21 +146,25 @@ class Litecoind:
                 if attempt == attempts:
                     raise
 
-    def check(self) -> None:
-        """Raise `LitecoindFailed` when the node ended by itself."""
-        if self._process is not None and self._process.poll() is not None:
-            raise LitecoindFailed(
-                f"litecoind ended with exit code {self._process.returncode}: {self._said()}"
-            )
+    def check(self, seconds: float = 0.0) -> None:
+        """Raise `LitecoindFailed` when the node ended by itself, or does so within some seconds."""
+        if self._process is None:
+            return
+        try:
+            code = self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return
+        raise LitecoindFailed(f"litecoind ended with exit code {code}: {self._said()}")
 
-    def stop(self) -> None:
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Ask the node to stop, and kill it when it does not; nothing happens when it does not run."""
         if self._process is None:
             return
-        self.client.close()  # it waits for open connections until they have been idle
+        if self._client is not None:
+            self._client.close()  # the node waits for open connections until they have been idle
         self._process.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(seconds)
         self.kill()
 
     def kill(self) -> None:
@@ -176,7 +181,7 @@ class Litecoind:
         extra = "".join(f"{line}\n" for line in self._extra)
         text = _CONFIGURATION.format(txindex=int(self._txindex), port=port, idle=IDLE_SECONDS, extra=extra)
         (self.folder / "litecoin.conf").write_text(text)
-        with (self.folder / "output").open("ab") as output:
+        with (self.folder / "output").open("ab") as output, kept_back():
             self._process = subprocess.Popen(
                 (str(self._program), f"-datadir={self.folder}"),
                 cwd=self.folder,

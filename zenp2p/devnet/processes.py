@@ -16,6 +16,7 @@ from pathlib import Path
 from protocol.errors import ZenError
 from zenp2p.data_directory import FILE_MODE
 from zenp2p.devnet.foundry import FoundedNode
+from zenp2p.devnet.interrupts import kept_back
 
 STOP_SECONDS = 8
 """Until a daemon that was asked to stop is killed."""
@@ -46,7 +47,7 @@ class Processes:
         """Start a node's daemon, or a command in its place; its output goes to `output` in its directory."""
         path = node.directory.path
         descriptor = os.open(path / "output", os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
-        with open(descriptor, "ab") as output:
+        with open(descriptor, "ab") as output, kept_back():
             self._running[node.post.name] = subprocess.Popen(
                 command or command_of(node),
                 cwd=path,
