@@ -98,11 +98,10 @@ class Tracker:
 
     def connect(self, height: int, view: GroupView) -> list[Effect]:
         """A block connected: open, observe, answer again what is due."""
-        self._tip = height
+        self._tip, self._highest = height, max(self._highest, height)
         effects: list[Effect] = []
         if height % self._parameters.challenge_every == 0:
             effects += self._on_anchor(height // self._parameters.challenge_every, view)
-        self._highest = max(self._highest, height)
         for opened in self._current():
             if height < opened.challenge.closes:
                 effects += self._dial_back.again(opened) if self.is_judge else []
@@ -209,7 +208,8 @@ class Tracker:
         sent = self._responder.respond(opened, view.electorate)
         effects: list[Effect] = []
         if sent and self.is_judge and self._signer.operator_key not in opened.observations:
-            self._keep(opened, opened.own_response, self._signer.operator_key, effects)
+            with suppress(StaleMessage):  # its anchor came back when it could be judged already
+                self._keep(opened, opened.own_response, self._signer.operator_key, effects)
         return effects + sent
 
     def answer_probe(self, peer: OperatorKey, data: bytes, view: GroupView) -> bytes:
@@ -285,10 +285,10 @@ class Tracker:
         return self._open.get((response.seq, response.anchor_hash), self._newest)
 
     def _keep(self, opened: OpenChallenge, envelope: bytes, peer: bytes, effects: list[Effect]) -> None:
+        """Keep a response as of our highest block: blocks that come back do not begin its time anew."""
         if self._signer.operator_key in opened.observations:
             raise StaleMessage(f"challenge {opened.challenge.seq} is observed")
-        is_current = self._chain.block_hash(opened.challenge.anchor_height) == opened.challenge.anchor_hash
-        kept = opened.keep_response(envelope, self._tip if is_current else self._highest, peer)
+        kept = opened.keep_response(envelope, self._highest, peer)
         if kept is not None:
             effects.append(kept)
             opened.to_dial.append(OperatorKey(kept.key[-32:]))

@@ -1,6 +1,10 @@
 """Challenges at one node whose chain is reorganised again and again."""
 
+import pytest
+
 from protocol.node.tracker import OPEN_MAX
+from protocol.parameters import MINIMAL
+from tests.support.deep import Deep
 from tests.support.node_cluster import Cluster
 from tests.support.operators import operator
 
@@ -59,6 +63,37 @@ def test_a_response_of_a_branch_that_we_are_not_on_yet_gets_its_receipt_when_we_
     held = opened.builder.held(quick.key)
     assert held is not None and held.right
     assert len(receipts(cluster[judge].sent)) == told + 1
+
+
+@pytest.mark.parametrize("when", ["while away", "on the way back"])
+def test_what_comes_after_the_close_is_not_in_time_because_the_anchor_comes_back(when: str) -> None:
+    """Blocks are connected anew one by one, but the time to answer does not begin anew with them."""
+    judge, late = FOUNDERS[:2]
+    elsewhere = Deep(MINIMAL)  # the same network on the same chain
+    elsewhere.mine_to(8)
+    (response,) = {data for data in elsewhere[late].sent if b"\xa8response" in data}
+    network = Deep(MINIMAL)
+    network.cut |= {one.key for one in FOUNDERS[1:]}  # so that nothing comes and nothing is decided
+    network.mine_to(9)
+    lost = network.replace(2)
+    network.mine_to(11)  # the challenge that was opened at 8 closes at 10, is judged at 11
+    if when == "while away":
+        network.deliver(judge, late, response)
+    lost.mine_to(13)
+    told = len(receipts(network[judge].sent))
+    connect = network._connect
+
+    def connect_and_hear(height: int) -> None:
+        connect(height)
+        if when == "on the way back" and height == 8:
+            network.deliver(judge, late, response)
+
+    network._connect = connect_and_hear  # type: ignore[method-assign]
+    network.switch(lost)
+    opened = network[judge].node.tracker._open[(2, network.anchor(2))]
+    held = opened.builder.held(late.key)
+    assert held is None or held.height >= opened.challenge.closes
+    assert len(receipts(network[judge].sent)) == told
 
 
 def receipts(sent: list[bytes]) -> list[bytes]:
