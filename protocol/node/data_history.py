@@ -52,7 +52,8 @@ class DataHistory:
 
     def stamps_from(self, height: int) -> bool:
         """Whether the last block stamps a block of our chain at or above this chain height."""
-        return self.state.stamp_height >= height and not self.state.is_stranded(self._chain)
+        state = self.state
+        return state.stamp_height >= height and self._chain.block_hash(state.stamp_height) == state.stamp_hash
 
     def certified(self, height: int) -> bytes | None:
         """Return a certified block as it is stored, or None above the head."""

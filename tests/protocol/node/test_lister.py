@@ -148,6 +148,22 @@ def test_a_stranded_list_is_taken_once_the_voters_have_certified_a_block_on_our_
     assert [one.fields["why"] for one in cluster[BEHIND].events("list.stranded")] == ["followed"]
 
 
+def test_a_stamp_above_our_tip_does_not_say_that_the_voters_stand_on_our_chain() -> None:
+    cluster, file = stranded()
+    cluster.submit(FOUNDERS[1], operator(9).envelope(network=cluster[BEHIND].node.network))
+    cluster.run(2_000)
+    peer = cluster[BEHIND]
+    stamp = peer.node.group.state.stamp_height
+    cluster.cut = {one.key for one in FOUNDERS}
+    for height in range(cluster.chain.tip()[0], stamp - 1, -1):
+        peer.node.disconnect(height, cluster.chain.block_hash(height) or b"")
+        cluster.chain.disconnect(1)
+    assert cluster.chain.tip()[0] >= 15 + cluster.genesis.parameters.burial
+    assert not peer.node.group.stamps_from(15)
+    hand(cluster, file)
+    assert peer.node.contradicted and peer.node.lister.period == 1
+
+
 def decides_a_list(data: bytes) -> bool:
     """Whether a message is a precommit on a list, or the list itself."""
     if data[0] == PLAIN:
