@@ -19,9 +19,10 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from protocol.errors import ZenError
+from protocol.errors import RequestError, ZenError
 from protocol.units import OperatorKey
 from zenp2p.data_directory import DataDirectory, MissingFile
+from zenp2p.loopback import parse_loopback
 
 PREFIX = "ZENP2P_"
 CONFIG_VARIABLE = "ZENP2P_CONFIG"
@@ -342,20 +343,30 @@ def _check_addresses(config: Config) -> None:
     for text in config.network.peers:
         parse_peer(text)
     check_loopback(config.rpc.host)
-    _check_ports(config)
+    if config.chain.node_zmq:
+        scheme, _, place = config.chain.node_zmq.partition("://")
+        if scheme != "tcp":
+            raise ConfigError(f"chain.node_zmq: {config.chain.node_zmq!r} is not tcp://<loopback ip>:<port>")
+        node_place("chain.node_zmq", place)
+    if config.chain.node:
+        _check_ports(config)
 
 
 def _check_ports(config: Config) -> None:
     """Raise `ConfigError` where daemon and chain node would share a port: zend's test net has our own."""
-    host, _, port = config.chain.node.rpartition(":")
-    try:
-        is_same = (ip_address(host.strip("[]")), int(port)) == (ip_address(config.rpc.host), config.rpc.port)
-    except ValueError:
-        return  # no address at all: said where the node is opened
-    if is_same:
+    host, port = node_place("chain.node", config.chain.node)
+    if (ip_address(host), port) == (ip_address(config.rpc.host), config.rpc.port):
         raise ConfigError(
             f"rpc.port: {port} is chain.node's, where the chain node listens; give the daemon another port"
         )
+
+
+def node_place(key: str, place: str) -> tuple[str, int]:
+    """Return address and port of the chain's node, which is on this machine; raises `ConfigError`."""
+    try:
+        return parse_loopback(place)
+    except RequestError as error:
+        raise ConfigError(f"{key}: {error}") from None
 
 
 def check_loopback(host: str) -> None:

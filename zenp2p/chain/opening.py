@@ -30,9 +30,8 @@ def open_chain(genesis: Genesis, store: Store, settings: ChainSettings) -> Chain
             )
         # Only who runs beside a node pays for its client.
         from zenp2p.chain.rpc.service import RpcService
-        from zenp2p.chain.rpc.settings import check_zmq, node_settings
+        from zenp2p.chain.rpc.settings import node_settings
 
-        check_zmq(settings.node_zmq)
         return RpcService(genesis, store, node_settings(settings), settings.node_zmq)
     if settings.node:
         raise ConfigError(f"chain.node: network {genesis.name} has a chain of its own, no node beside it")

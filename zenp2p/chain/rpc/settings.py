@@ -5,12 +5,11 @@ they are), and its password stands in a file of its own that others cannot read,
 in the configuration or on a command line. Spec: `spec/config.md`, `spec/external_chain.md`.
 """
 
-from ipaddress import ip_address
 from pathlib import Path
 
 from protocol.errors import RequestError
 from zenp2p.chain.rpc.client import NodeSettings
-from zenp2p.config import ChainSettings, ConfigError
+from zenp2p.config import ChainSettings, ConfigError, node_place
 from zenp2p.data_directory import MissingFile, check_private
 
 PASSWORD_BYTES_MAX = 1_000
@@ -18,7 +17,7 @@ PASSWORD_BYTES_MAX = 1_000
 
 def node_settings(settings: ChainSettings) -> NodeSettings:
     """Return how the node is asked; raises `ConfigError`, `MissingFile`, `WrongMode`."""
-    host, port = _loopback("chain.node", settings.node)
+    host, port = node_place("chain.node", settings.node)
     if bool(settings.node_cookie) == bool(settings.node_user):
         raise ConfigError("chain.node wants either chain.node_cookie or chain.node_user with a password file")
     if bool(settings.node_user) != bool(settings.node_password_file):
@@ -29,32 +28,6 @@ def node_settings(settings: ChainSettings) -> NodeSettings:
         return NodeSettings(host, port, cookie, settings.node_user, password)
     except RequestError as error:
         raise ConfigError(f"chain.node: {error}") from None
-
-
-def check_zmq(endpoint: str) -> None:
-    """Raise `ConfigError` unless `endpoint` is empty or a `tcp://` address of this machine."""
-    if not endpoint:
-        return
-    scheme, _, place = endpoint.partition("://")
-    if scheme != "tcp":
-        raise ConfigError(f"chain.node_zmq: {endpoint!r} is not tcp://<loopback ip>:<port>")
-    _loopback("chain.node_zmq", place)
-
-
-def _loopback(key: str, place: str) -> tuple[str, int]:
-    """Return (address, port) of `ip:port`; a name is refused: what it resolves to is not ours to decide."""
-    host, _, port = place.rpartition(":")
-    host = host.strip("[]")
-    try:
-        if not (port.isascii() and port.isdigit() and 0 < int(port) <= 0xFFFF):
-            raise ValueError(port)
-        if not ip_address(host).is_loopback:
-            raise ConfigError(
-                f"{key}: {host} is another machine; the node runs beside the daemon, on loopback"
-            )
-    except ValueError:
-        raise ConfigError(f"{key}: {place!r} is not <loopback ip>:<port>") from None
-    return host, int(port)
 
 
 def _password(path: Path) -> str:

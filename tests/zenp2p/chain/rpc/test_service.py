@@ -17,6 +17,7 @@ from zenp2p.chain.rpc.errors import NodeDenied, NodeUnreachable
 from zenp2p.chain.rpc.service import RpcService
 from zenp2p.chain.rpc.source import ForeignChain
 from zenp2p.chain.source import ChainEvent, Connected
+from zenp2p.exit_codes import ExitCode, exit_code
 from zenp2p.ports import Store, StoreError
 from zenp2p.store import MemoryStore
 
@@ -146,8 +147,9 @@ async def test_a_first_start_needs_its_node(node: LitecoinNode) -> None:
     stranger = replace_fields(node.settings, cookie=None, user="x", password="y")
     with pytest.raises(NodeDenied):
         await RpcService(genesis, MemoryStore(), stranger).prepare()
-    with pytest.raises(ForeignChain, match="this network's chain begins with"):
+    with pytest.raises(ForeignChain, match="this network's chain begins with") as other:
         await RpcService(external_genesis(bytes(32)), MemoryStore(), node.settings).prepare()
+    assert exit_code(other.value) is ExitCode.CONFIG
 
 
 async def test_an_index_of_another_chain_is_refused(node: LitecoinNode) -> None:
