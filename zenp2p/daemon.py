@@ -273,10 +273,13 @@ class Daemon:
         return self.node.answer_probe(peer, data)
 
     async def _hand_in_registration(self) -> None:
-        """Hand our registration in until the data chain has taken it up, or refuses it for good."""
+        """Hand our registration in until the data chain has taken it up, or refuses it for good.
+
+        It may be made while we run: whoever starts first and registers then need not start anew.
+        """
         path = self.opened.directory.registration
-        if not path.exists():
-            return
+        while not path.exists():
+            await trio.sleep(REGISTRATION_SECONDS)
         packed = pack_signed(path.read_bytes())
         while True:
             try:

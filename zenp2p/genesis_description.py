@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from protocol.chain import rules
-from protocol.chain.address import AddressPrefixes, decode_address
+from protocol.chain.address import AddressPrefixes, decode_address, encode_address
 from protocol.chain.block import block_hash
 from protocol.chain.encoding import display_hash
 from protocol.chain.rules import ChainFamily, ChainRules, HeaderLayout
@@ -33,6 +33,7 @@ from protocol.genesis import (
     network_id,
 )
 from protocol.parameters import PRESETS, Parameters
+from protocol.payout.treasury import treasury_address
 from protocol.tracking.registration import check_registration
 from protocol.units import Hash32, NetworkId
 from zenp2p.chain.embedded.definition import genesis_block
@@ -88,6 +89,7 @@ def describe_genesis(genesis: Genesis) -> dict[str, object]:
         "first_challenge_height": genesis.first_challenge_height,
         "carried": genesis.carried,
         "treasury": f"{treasury.required} of {len(treasury.public_keys)}",
+        "treasury_address": encode_address(treasury_address(treasury), genesis.chain.prefixes),
         "baton": f"{genesis.baton.txid[::-1].hex()}:{genesis.baton.index}",
         "members": len(genesis.members),
         "registered_members": sum(bool(member.registration) for member in genesis.members),

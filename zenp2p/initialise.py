@@ -99,5 +99,5 @@ def _next_steps(loaded: Loaded, directory: DataDirectory) -> Iterator[str]:
     yield f"others must reach this node at {place}"
     if not Path(loaded.config.genesis).exists():
         yield f"missing: the genesis file {directory.genesis}; run: zenp2pd init --genesis FILE"
-    yield "to earn: a registration signed with the stake address; see: zenp2p status"
+    yield "to earn: a registration signed with the stake address; see: zenp2p keys register --help"
     yield "back up the operator key: zenp2p keys backup FILE"

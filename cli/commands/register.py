@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FILE = click.Path(path_type=Path)
 PORT = click.IntRange(1, 0xFFFF)
+NEXT = "in the wallet: signmessage ADDRESS TEXT; then run this again with --signature"
 
 
 @click.command()
@@ -98,7 +99,7 @@ def _answer(
     genesis = genesis_from_file(network_file) if wish.founding else read_genesis(network_file)
     if signature is None and stake_key is None:
         text = registering.text_to_sign(wish, genesis, signer)
-        return {"sign_with": wish.stake_address, "text": text, "next": "run this again with --signature"}
+        return {"sign_with": wish.stake_address, "text": text, "next": NEXT}
     if stake_key is not None:
         envelope = registering.register_with_key(wish, genesis, signer, read_secret(stake_key))
     else:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from protocol.chain.rules import ChainFamily, HeaderLayout
+from protocol.chain.address import decode_address
+from protocol.chain.rules import DEVNET, ChainFamily, HeaderLayout
 from protocol.chain.signed_message import encode_signature, sign_message
 from protocol.genesis import decode_genesis, network_id
+from protocol.payout.treasury import treasury_address
 from protocol.tracking.registration import check_registration
 from tests.support.command import Run, runner
 from zenp2p.genesis_description import genesis_from_file
@@ -105,6 +107,8 @@ def test_network_on_an_external_chain_names_its_first_block(
     (tmp_path / "network.toml").write_text(named)
     made = _json(run, "genesis", "new", tmp_path / "network.toml")
     assert (made["embedded_chain"], made["first_block"]) == (False, "00" * 31 + "07")
+    treasury = decode_address(made["treasury_address"], DEVNET.prefixes)
+    assert treasury == treasury_address(genesis_from_file(tmp_path / "network.toml").treasury)
     (tmp_path / "network.toml").write_text(named.replace("07", "7"))
     ended = run("genesis", "new", tmp_path / "network.toml")
     assert ended.code == 65 and "first_block" in ended.err

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 5
+LINES_MAX = 200
+"""Of the log; it mines a block a second, so a few minutes."""
 CLI = [sys.executable, "-c", "from cli.main import main; main()"]
 DAEMON = [sys.executable, "-c", "from cli.daemon import main; main()"]
 
@@ -177,6 +180,21 @@ def _second_is_refused(node: Path, holder: int) -> None:
         second = _run(DAEMON, command, "--data-dir", node)
         assert second.returncode == 75 and second.stderr.count("\n") == 1
         assert f"process {holder} " in second.stderr
+
+
+def test_a_registration_made_while_the_daemon_runs_is_handed_in(node: Path) -> None:
+    """The daemon need not be started anew; what no network would take is refused for good."""
+    daemon = _start(node)
+    try:
+        (node / "new").write_bytes(b"no registration")
+        (node / "new").rename(node / "registration")
+        assert daemon.stderr is not None
+        heard = (json.loads(line)["event"] for line in islice(daemon.stderr, LINES_MAX))
+        assert "registration done" in heard
+        _end(daemon)
+    finally:
+        _kill(daemon)
+        (node / "registration").unlink()
 
 
 def test_taken_port_keeps_a_daemon_from_starting(node: Path) -> None:

@@ -292,6 +292,7 @@ def test_status(devnet: Devnet, report: dict[str, Any]) -> None:
         assert status["voter"] is (node["role"] == "honest")
     people = run("zenp2p", "status", "--data-dir", devnet.data_dir("honest-2"))
     assert people.code == 0 and "next period" in people.out
+    assert "chain kind" in people.out and "{" not in people.out
 
 
 def test_the_current_challenge(devnet: Devnet) -> None:
