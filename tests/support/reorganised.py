@@ -93,13 +93,6 @@ class ReorganisedNetwork:
         self.follow()
         return stale
 
-    def come_back(self, stale: str, on_top: int) -> None:
-        """Make the branch of a stale block the active one again, with so many blocks on top."""
-        self.client.invalidate(self.client.block_hash(self.client.call("getblockheader", stale)["height"]))
-        self.client.reconsider(stale)
-        self.client.mine(on_top, address_of(f"miner of branch {self._miners}, later"))
-        self.follow()
-
     def follow(self) -> None:
         """Wait until everybody's tip is the node's."""
         tip = self.client.call("getbestblockhash")
