@@ -72,10 +72,6 @@ class Dialect:
     raw_block: int | bool
     """The argument that asks for a block's bytes."""
     address_query: AddressQuery
-    waits_for_blocks: bool
-    """Has waitfornewblock."""
-    lists_zmq: bool
-    """Has getzmqnotifications."""
     lists_indexes: bool
     """Has getindexinfo."""
     certificates: bool
@@ -171,8 +167,6 @@ BITCOIND = Dialect(
     fee_guard=FeeGuard.MAX_FEE_RATE,
     raw_block=0,
     address_query=AddressQuery.SCAN,
-    waits_for_blocks=True,
-    lists_zmq=True,
     lists_indexes=True,
     certificates=False,
     replay_tail=False,
@@ -199,8 +193,6 @@ ZEND_3 = Dialect(
     fee_guard=FeeGuard.ALLOW_HIGH_FEES,
     raw_block=False,
     address_query=AddressQuery.INDEX,
-    waits_for_blocks=False,
-    lists_zmq=False,
     lists_indexes=False,
     certificates=True,
     replay_tail=True,
