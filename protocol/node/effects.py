@@ -95,6 +95,32 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Mine:
+    """Look for the nonce of the join proof of (`operator_key`, `ticket`), and hand it in.
+
+    One proof at a time: a newer ticket replaces the one that is being worked on.
+    """
+
+    ticket: Hash32
+    operator_key: OperatorKey
+    bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """Take part in the gossip of `topic` from now on; repeats are harmless."""
+
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    """Take no more part in the gossip of `topic`; publishing there goes on without it."""
+
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
 class Learn:
     """Remember where a registered operator listens."""
 
@@ -119,4 +145,6 @@ class Announce:
     fields: Mapping[str, Scalar] = field(default_factory=dict)
 
 
-Effect = RecordVote | Persist | Send | Publish | Probe | Learn | Punish | Announce
+Effect = (
+    RecordVote | Persist | Send | Publish | Probe | Mine | Subscribe | Unsubscribe | Learn | Punish | Announce
+)

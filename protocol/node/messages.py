@@ -8,8 +8,9 @@ Spec: `spec/node.md`.
 
 from typing import Annotated
 
-from protocol.codec import MESSAGE_SIZE_MAX, U32, Bytes32, Meta, Wire, encode
+from protocol.codec import MESSAGE_SIZE_MAX, U32, U64, Bytes32, Meta, Wire, encode
 from protocol.errors import MalformedMessage
+from protocol.group.join_proof import CHUNK_BYTES
 
 SIGNED = 1
 """Kind byte of a signed envelope."""
@@ -23,6 +24,9 @@ FILE_BYTES_MAX = MESSAGE_SIZE_MAX - 256
 """Bytes of the largest list file that an answer holds; a longer one travels in no message."""
 RESPONSES_MAX = 256
 """Responses in one request or answer, at most."""
+PARTS = 4
+"""Parts in which the 1 MiB of a join proof travels."""
+PART_BYTES = CHUNK_BYTES // PARTS
 
 Network32 = Bytes32
 Blob = Annotated[bytes, Meta(min_length=1, max_length=MESSAGE_SIZE_MAX)]
@@ -84,6 +88,23 @@ class Responses(Wire, tag="responses"):
     seq: U32
     anchor_hash: Bytes32
     envelopes: Annotated[tuple[Blob, ...], Meta(min_length=1, max_length=RESPONSES_MAX)]
+
+
+class ProofPart(Wire, tag="proof-part"):
+    """A quarter of a join proof's 1 MiB, from the operator to a member of the group that it moves to."""
+
+    network: Network32
+    ticket: Bytes32
+    nonce: U64
+    index: Annotated[int, Meta(ge=0, le=PARTS - 1)]
+    data: Annotated[bytes, Meta(min_length=PART_BYTES, max_length=PART_BYTES)]
+
+
+class ProofTaken(Wire, tag="proof-taken"):
+    """A member's word to the operator that it holds all of its join proof: nothing need be sent again."""
+
+    network: Network32
+    ticket: Bytes32
 
 
 def pack_signed(envelope: bytes) -> bytes:

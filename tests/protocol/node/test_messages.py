@@ -10,11 +10,14 @@ from protocol.node.messages import (
     BLOCKS_BYTES_MAX,
     BLOCKS_MAX,
     FILE_BYTES_MAX,
+    PART_BYTES,
+    PARTS,
     PLAIN,
     RESPONSES_MAX,
     SIGNED,
     Blocks,
     ListAnswer,
+    ProofPart,
     Responses,
     ResponsesRequest,
     group_topic,
@@ -39,6 +42,16 @@ def test_everything_else_is_refused(data: bytes) -> None:
         unpack(data)
 
 
+def part(index: int, size: int) -> ProofPart:
+    return ProofPart(network=NETWORK, ticket=bytes(32), nonce=2**63 - 1, index=index, data=bytes(size))
+
+
+@pytest.mark.parametrize(("index", "size"), [(PARTS, PART_BYTES), (0, PART_BYTES - 1), (0, PART_BYTES + 1)])
+def test_a_part_of_a_proof_has_one_size_and_one_of_four_places(index: int, size: int) -> None:
+    with pytest.raises(MalformedMessage):
+        decode(encode(part(index, size)), ProofPart)
+
+
 def test_the_largest_answers_fit_into_a_message() -> None:
     largest = [
         ListAnswer(network=NETWORK, file=bytes(FILE_BYTES_MAX)),
@@ -52,6 +65,7 @@ def test_the_largest_answers_fit_into_a_message() -> None:
         ResponsesRequest(
             network=NETWORK, seq=2**32 - 1, anchor_hash=bytes(32), hashes=(bytes(32),) * RESPONSES_MAX
         ),
+        part(PARTS - 1, PART_BYTES),
     ]
     for message in largest:
         assert len(pack_plain(message)) <= MESSAGE_SIZE_MAX
