@@ -52,6 +52,8 @@ class Parameters(Wire):
     """Whether addresses that are not globally routable may register (local networks only)."""
     silence: U32
     """Stamped heights without a vote after which a voter may be removed."""
+    challenge_failures: U8
+    """Challenges that a member fails in a row before it may be removed."""
     round_milliseconds: U32
     """Consensus: how long a node waits for a round's first step; grows with the round."""
 
@@ -65,6 +67,8 @@ class Parameters(Wire):
             raise ValueError(f"a period has from 1 to {PERIOD_BLOCKS_MAX} blocks")
         if min(self.samples, self.dial_back_transactions, self.burial, self.group_size) < 1:
             raise ValueError("samples, dial-back transactions, burial and group size start at 1")
+        if min(self.relocation_pending, self.silence, self.challenge_failures) < 1:
+            raise ValueError("pending relocations, silence and failures are counted from 1")
         if not 0 < self.ipv6_slot_bits <= 128 or self.round_milliseconds < 1:
             raise ValueError("IPv6 slots take 1 to 128 bits, rounds at least a millisecond")
 
@@ -88,6 +92,7 @@ ZEN = Parameters(
     tls_required=True,
     loopback_allowed=False,
     silence=576,
+    challenge_failures=7,
     round_milliseconds=10_000,
 )
 
@@ -104,12 +109,13 @@ DEVNET = Parameters(
     dial_back_seconds=5,
     group_size=4,
     join_proof_bits=8,
-    relocation_pending=4,
+    relocation_pending=8,
     ipv6_slot_bits=64,
     subnet_limit=0,
     tls_required=False,
     loopback_allowed=True,
     silence=24,
+    challenge_failures=3,
     round_milliseconds=1_000,
 )
 
@@ -126,12 +132,13 @@ MINIMAL = Parameters(
     dial_back_seconds=1,
     group_size=4,
     join_proof_bits=4,
-    relocation_pending=2,
+    relocation_pending=4,
     ipv6_slot_bits=64,
     subnet_limit=0,
     tls_required=False,
     loopback_allowed=True,
     silence=8,
+    challenge_failures=3,
     round_milliseconds=100,
 )
 

@@ -21,7 +21,9 @@ from protocol.group.data_block import (
     Payload,
     RegisterPayload,
 )
-from protocol.group.data_chain import DataChain
+from protocol.group.data_chain import NOWHERE, DataChain
+from protocol.group.elsewhere import Around, Elsewhere
+from protocol.group.kinds.registers import take_up
 from protocol.group.verdict_block import build_payload
 from protocol.group.vote import EVIDENCE_SIZE_MAX, EquivocationProof, check_equivocation
 from protocol.tracking.registration import Entry, check_deregistration, check_registration
@@ -38,7 +40,7 @@ def build_link(state: DataChain, chain: ChainView) -> bytes:
     payload = LinkPayload(
         number=state.link + 1, members_count=len(state.membership), members_root=state.membership.root()
     )
-    return _build(state, chain, Kind.LINK, payload)
+    return build_block(state, chain, Kind.LINK, payload)
 
 
 def build_register(
@@ -55,7 +57,7 @@ def build_register(
     payload = RegisterPayload(
         registrations=tuple(signed[:ENTRIES_MAX]), deregistrations=tuple(plain[:ENTRIES_MAX])
     )
-    return _build(state, chain, Kind.REGISTER, payload)
+    return build_block(state, chain, Kind.REGISTER, payload)
 
 
 def build_verdict(
@@ -65,23 +67,28 @@ def build_verdict(
     observations: Iterable[bytes],
     responses: Mapping[Hash32, bytes],
     receipts: Iterable[bytes] = (),
+    registers: Iterable[bytes] = (),
+    elsewhere: Elsewhere = NOWHERE,
 ) -> bytes:
     """Return the VERDICT block of a challenge from checked envelopes, `responses` by their hash.
 
     While it is too large, the longest observation is left out: a judge that names what nobody else saw
-    silences itself only. Raises `NotYetKnown` before it can be judged or without a final set of observations,
+    silences itself only. `registers` are the REGISTER blocks of other groups to take up first.
+    Raises `NotYetKnown` before it can be judged or without a final set of observations,
     `StaleMessage` when it is judged or its anchor left the chain.
     """
-    if seq in state.judged:
+    if not state.unjudged(seq):
         raise StaleMessage(f"challenge {seq} is judged")
     challenge = state.challenge(seq, chain)
     if chain.tip()[0] < challenge.judged_at:
         raise NotYetKnown(f"challenge {seq} is judged at height {challenge.judged_at}")
-    judging, heard, said = state.judging(challenge), tuple(receipts), sorted(observations, key=len)
+    named = sorted(set(registers))
+    book, _ = take_up(state, named, Around(chain, elsewhere))
+    judging, heard, said = state.judging(challenge, book), tuple(receipts), sorted(observations, key=len)
     while True:
-        payload = build_payload(judging, said, heard, responses, chain)
+        payload = build_payload(judging, said, heard, responses, chain, named)
         try:
-            return _build(state, chain, Kind.VERDICT, payload)
+            return build_block(state, chain, Kind.VERDICT, payload)
         except InvalidBlock:
             said.pop()
 
@@ -106,10 +113,10 @@ def build_evidence(state: DataChain, chain: ChainView, proofs: Iterable[Equivoca
     if not chosen:
         raise StaleMessage("nobody to convict")
     payload = EvidencePayload(proofs=tuple(chosen[key] for key in sorted(chosen)))
-    return _build(state, chain, Kind.EVIDENCE, payload)
+    return build_block(state, chain, Kind.EVIDENCE, payload)
 
 
-def _build(state: DataChain, chain: ChainView, kind: Kind, payload: Payload) -> bytes:
+def build_block(state: DataChain, chain: ChainView, kind: Kind, payload: Payload) -> bytes:
     """Return the next block around `payload`, stamped with the last chain block that is buried."""
     if state.link_due and kind is not Kind.LINK:
         raise StaleMessage("a LINK block is due first")

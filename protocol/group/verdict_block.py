@@ -38,6 +38,8 @@ class Judging:
     holders: Mapping[bytes, OperatorKey]
     """Who had the last VALID verdict at each IP slot."""
     parameters: Parameters
+    parts: tuple[str, ...] = ("",)
+    """The regions that are judged, as prefixes."""
 
 
 def check_payload(judging: Judging, payload: VerdictPayload, chain: ChainView) -> None:
@@ -106,8 +108,11 @@ def build_payload(
     receipts: Iterable[bytes],
     responses: Mapping[Hash32, bytes],
     chain: ChainView,
+    registers: Iterable[bytes] = (),
 ) -> VerdictPayload:
     """Return the payload made of checked envelopes; those that cannot be used are left out.
+
+    `registers` are the REGISTER blocks of other groups that `judging` has taken up.
 
     A judge that names a response which nobody shows, or says two things, silences itself only.
     Raises `NotYetKnown` before the challenge can be judged, or while the rest is not a final set.
@@ -123,6 +128,8 @@ def build_payload(
     return VerdictPayload(
         seq=judging.challenge.seq,
         anchor_hash=judging.challenge.anchor_hash,
+        parts=judging.parts,
+        registers=tuple(sorted(registers)),
         observations=tuple(envelope for envelope, _ in chosen.values()),
         receipts=tuple(heard),
         responses=shown,

@@ -43,12 +43,12 @@ class DataHistory:
 
     def is_judged(self, seq: int) -> bool:
         """Whether a challenge has its verdict block."""
-        return seq in self.state.judged
+        return not self.state.unjudged(seq)
 
     def judged_anchor(self, seq: int) -> Hash32 | None:
         """Return the hash of the anchor with which a challenge was judged, or None before that."""
         judged = self.state.judged.get(seq)
-        return judged.anchor_hash if judged else None
+        return judged[-1].anchor_hash if judged else None
 
     def stamps_from(self, height: int) -> bool:
         """Whether the last block stamps a block of our chain at or above this chain height."""

@@ -172,6 +172,11 @@ def check_deregistration(data: bytes, network: bytes, rules: ChainRules) -> Dere
     return entry
 
 
+def registration_home(stake_address: bytes) -> Hash32:
+    """Return SHA3-256 of a 21-byte stake address: the group with this prefix registers it."""
+    return sha3_256(stake_address)
+
+
 def _check_network(entry: Entry, network: bytes) -> None:
     if entry.network != network:
         raise WrongNetwork(f"an entry of network {entry.network.hex()[:16]}")

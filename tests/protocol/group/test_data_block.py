@@ -66,7 +66,7 @@ def test_reserved_kinds_are_known_and_not_made(kind: Kind) -> None:
         decode_payload(decode_block(encode(a_block(kind=kind))))
 
 
-@pytest.mark.parametrize("kind", [0, 12, 255])
+@pytest.mark.parametrize("kind", [0, 13, 255])
 def test_unknown_kinds_are_malformed(kind: int) -> None:
     with pytest.raises(MalformedMessage):
         decode_block(encode(a_block(kind=kind)))

@@ -11,7 +11,8 @@ from protocol.codec import replace
 from protocol.errors import InvalidBlock, NotYetKnown, StaleMessage, Stranded
 from protocol.group.blockmaker import build_verdict
 from protocol.group.data_block import VerdictPayload, block_hash, decode_block, decode_payload
-from protocol.group.data_chain import DataChain, holders_after
+from protocol.group.data_chain import DataChain
+from protocol.group.kinds.verdicts import holders_after
 from protocol.tracking.challenge import challenge_draw
 from protocol.tracking.diversity import ip_slot
 from protocol.tracking.observation import check_observation
@@ -38,7 +39,7 @@ def test_when_all_goes_well_everybody_is_valid_and_holds_its_slot() -> None:
     group.advance(body)
     parameters = group.genesis.parameters
     assert dict(group.state.holders) == {ip_slot(one.ip, parameters): one.key for one in group.founders}
-    judged = group.state.judged[SEQ]
+    judged = group.state.judged[SEQ][0]
     assert (judged.height, judged.block_hash) == (1, block_hash(body))
     assert judged.anchor_hash == group.chain.block_hash(8)
 
@@ -256,7 +257,7 @@ def test_a_stranded_verdict_block_is_good_but_for_the_chain() -> None:
     with pytest.raises(Stranded):
         group.state.apply(certified, group.chain)
     after = group.state.apply(certified, group.chain, on_its_word=True)
-    assert after.judged[SEQ].anchor_hash != group.chain.block_hash(8) and len(after.holders) == 4
+    assert after.judged[SEQ][0].anchor_hash != group.chain.block_hash(8) and len(after.holders) == 4
 
 
 def test_what_no_chain_can_make_right_is_no_stranded_block() -> None:

@@ -2,6 +2,7 @@
 
 from protocol.codec import decode, encode, replace
 from protocol.group.certificate import Certificate
+from protocol.group.proposer import proposer_order
 from protocol.group.vote import LIST_ELECTORATE, Phase, Slot, decode_statement, vote_body
 from protocol.node.effects import Announce, Persist
 from protocol.node.messages import PLAIN, ListAnswer, pack_plain
@@ -9,11 +10,21 @@ from protocol.node.records import LIST, LIST_STATE
 from protocol.payout.list_file import ListFile, decode_list_file
 from protocol.payout.list_header import list_hash
 from tests.support.node_cluster import Cluster
-from tests.support.operators import operator
+from tests.support.operators import Operator, operator
 
 FOUNDERS = tuple(operator(number) for number in range(4))
-BEHIND = FOUNDERS[0]
 CERTIFIED = 17
+
+
+def last_to_propose() -> Operator:
+    """Return the founder whose turn comes last: it has accepted no list as its own proposal."""
+    lister = Cluster(FOUNDERS)[FOUNDERS[0]].node.lister
+    order = proposer_order(lister.state.network, LIST_ELECTORATE, lister.electorate, lister.period)
+    return next(one for one in FOUNDERS if one.key == order[-1])
+
+
+BEHIND = last_to_propose()
+OTHERS = tuple(one for one in FOUNDERS if one != BEHIND)
 
 
 def behind() -> tuple[Cluster, bytes]:
@@ -21,7 +32,7 @@ def behind() -> tuple[Cluster, bytes]:
     cluster = Cluster(FOUNDERS)
     cluster.drops = lambda sender, to, data: to == BEHIND.key and (b"list" in data[:400])
     cluster.mine_to(CERTIFIED)
-    file = cluster[FOUNDERS[1]].node.lister.file(1)
+    file = cluster[OTHERS[0]].node.lister.file(1)
     assert file is not None and cluster[BEHIND].node.lister.period == 1
     return cluster, file
 
@@ -41,7 +52,7 @@ def certified(cluster: Cluster, file: ListFile, signers: int = 4) -> ListFile:
 
 def hand(cluster: Cluster, file: bytes) -> None:
     network = cluster[BEHIND].node.network
-    cluster.deliver(BEHIND, FOUNDERS[1], pack_plain(ListAnswer(network=network, file=file)))
+    cluster.deliver(BEHIND, OTHERS[0], pack_plain(ListAnswer(network=network, file=file)))
 
 
 def test_a_certified_list_is_taken_from_a_file_and_kept_over_a_restart() -> None:
@@ -87,18 +98,18 @@ def test_a_list_that_everybody_signed_and_our_blocks_contradict_silences_the_nod
     hand(cluster, encode(certified(cluster, wrong)))
     peer = cluster[BEHIND]
     assert peer.events("list.contradiction") and peer.node.contradicted and peer.node.lister.period == 1
-    voted, height = len(peer.votes), cluster[FOUNDERS[1]].node.group.state.height
+    voted, height = len(peer.votes), cluster[OTHERS[0]].node.group.state.height
     cluster.drops = lambda sender, to, data: False
     cluster.mine_to(CERTIFIED + 6)
     assert len(peer.votes) == voted  # neither on lists nor on blocks
     assert len(peer.events("list.contradiction")) == 1
-    assert cluster[FOUNDERS[1]].node.group.state.height > height
+    assert cluster[OTHERS[0]].node.group.state.height > height
 
 
 def test_a_contradiction_by_blocks_that_come_later_ends_when_they_come() -> None:
     cluster, file = behind()
     lister = cluster[BEHIND].node.lister
-    source, lister._source = lister._source, cluster[FOUNDERS[1]].node.group
+    source, lister._source = lister._source, cluster[OTHERS[0]].node.group
     real = lister.state
     lister.state = replace(real, carried=real.carried + 1)  # as if our own past were another
     hand(cluster, file)
@@ -122,7 +133,7 @@ def stranded() -> tuple[Cluster, bytes]:
 
 def test_a_stranded_list_is_held_back_until_our_chain_has_settled() -> None:
     cluster, file = stranded()
-    cluster.cut = {one.key for one in FOUNDERS[1:]}
+    cluster.cut = {one.key for one in OTHERS}
     hand(cluster, file)
     peer = cluster[BEHIND]
     (news,) = peer.events("list.contradiction")
@@ -140,7 +151,7 @@ def test_a_stranded_list_is_taken_once_the_voters_have_certified_a_block_on_our_
     cluster, file = stranded()
     group = cluster[BEHIND].node.group
     assert not group.stamps_from(15)
-    cluster.submit(FOUNDERS[1], operator(9).envelope(network=cluster[BEHIND].node.network))
+    cluster.submit(OTHERS[0], operator(9).envelope(network=cluster[BEHIND].node.network))
     cluster.run(2_000)
     assert group.stamps_from(15) and not group.stamps_from(cluster.chain.tip()[0])
     hand(cluster, file)
@@ -150,7 +161,7 @@ def test_a_stranded_list_is_taken_once_the_voters_have_certified_a_block_on_our_
 
 def test_a_stamp_above_our_tip_does_not_say_that_the_voters_stand_on_our_chain() -> None:
     cluster, file = stranded()
-    cluster.submit(FOUNDERS[1], operator(9).envelope(network=cluster[BEHIND].node.network))
+    cluster.submit(OTHERS[0], operator(9).envelope(network=cluster[BEHIND].node.network))
     cluster.run(2_000)
     peer = cluster[BEHIND]
     stamp = peer.node.group.state.stamp_height
@@ -176,7 +187,7 @@ def test_a_stranded_list_that_we_voted_for_ourselves_is_taken_at_once() -> None:
     cluster = Cluster(FOUNDERS)
     cluster.drops = lambda sender, to, data: to == BEHIND.key and decides_a_list(data)
     cluster.mine_to(CERTIFIED)
-    file = cluster[FOUNDERS[1]].node.lister.file(1)
+    file = cluster[OTHERS[0]].node.lister.file(1)
     lister = cluster[BEHIND].node.lister
     assert file is not None and lister.period == 1
     assert lister._ballot.consensus.affirms(list_hash(decode_list_file(file).header))
@@ -190,7 +201,7 @@ def test_a_list_with_another_fault_than_its_branch_stays_a_contradiction() -> No
     cluster, file = stranded()
     read = decode_list_file(file)
     wrong = replace(read, header=replace(read.header, carried_out=read.header.carried_out + 1))
-    cluster.cut = {one.key for one in FOUNDERS[1:]}
+    cluster.cut = {one.key for one in OTHERS}
     hand(cluster, encode(certified(cluster, wrong)))
     peer = cluster[BEHIND]
     cluster.mine_to(30)

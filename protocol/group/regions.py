@@ -1,0 +1,29 @@
+"""Regions of the name space: what a group covers, and what of it is left.
+
+Answers for: a region is a prefix; a set of regions is written as its fewest prefixes,
+sorted. Spec: `spec/group.md`.
+"""
+
+from collections.abc import Iterable
+
+
+def covers(region: str, other: str) -> bool:
+    """Whether `region` holds the whole of `other`."""
+    return other.startswith(region)
+
+
+def uncovered(region: str, covered: Iterable[str]) -> tuple[str, ...]:
+    """Return what of `region` none of `covered` covers, as the fewest prefixes, sorted."""
+    relevant = [one for one in covered if covers(one, region) or covers(region, one)]
+    if any(covers(one, region) for one in relevant):
+        return ()
+    if not relevant:
+        return (region,)
+    return uncovered(region + "0", relevant) + uncovered(region + "1", relevant)
+
+
+def is_partition(prefixes: Iterable[str]) -> bool:
+    """Whether these prefixes cover the whole name space, each part once."""
+    ordered = sorted(prefixes)
+    overlap = any(covers(one, other) for one, other in zip(ordered, ordered[1:], strict=False))
+    return bool(ordered) and not overlap and not uncovered("", ordered)
