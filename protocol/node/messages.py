@@ -27,6 +27,7 @@ RESPONSES_MAX = 256
 PARTS = 4
 """Parts in which the 1 MiB of a join proof travels."""
 PART_BYTES = CHUNK_BYTES // PARTS
+ALL_PARTS = (1 << PARTS) - 1
 
 Network32 = Bytes32
 Blob = Annotated[bytes, Meta(min_length=1, max_length=MESSAGE_SIZE_MAX)]
@@ -100,11 +101,13 @@ class ProofPart(Wire, tag="proof-part"):
     data: Annotated[bytes, Meta(min_length=PART_BYTES, max_length=PART_BYTES)]
 
 
-class ProofTaken(Wire, tag="proof-taken"):
-    """A member's word to the operator that it holds all of its join proof: nothing need be sent again."""
+class ProofHeld(Wire, tag="proof-held"):
+    """What a member that expects a join proof says to its operator: which parts of it are there already."""
 
     network: Network32
     ticket: Bytes32
+    parts: Annotated[int, Meta(ge=0, le=ALL_PARTS)]
+    """Bit i is set when part i is held."""
 
 
 def pack_signed(envelope: bytes) -> bytes:

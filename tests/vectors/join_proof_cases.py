@@ -5,7 +5,7 @@ from typing import Any
 from protocol.crypto import sha3_256
 from protocol.errors import InvalidProof
 from protocol.group.join_proof import NONCE_MAX, JoinProver, chunk, digest, verify
-from protocol.node.messages import PART_BYTES, PARTS, ProofPart, ProofTaken, pack_plain
+from protocol.node.messages import ALL_PARTS, PART_BYTES, PARTS, ProofHeld, ProofPart, pack_plain
 from tests.vectors.registry import vectors
 
 NETWORK = sha3_256(b"a network")
@@ -84,5 +84,8 @@ def messages() -> dict[str, Any]:
             {"length": len(part), "first_160": part[:160].hex(), "sha3_256": sha3_256(part).hex()}
             for part in parts
         ],
-        "taken": pack_plain(ProofTaken(network=NETWORK, ticket=TICKET)).hex(),
+        "held": [
+            pack_plain(ProofHeld(network=NETWORK, ticket=TICKET, parts=parts)).hex()
+            for parts in (0, 0b0101, ALL_PARTS)
+        ],
     }
