@@ -19,7 +19,7 @@ from protocol.errors import (
     WrongNetwork,
 )
 from protocol.genesis import Genesis, first_period, network_id
-from protocol.group.certificate import Certificate, check_certifies
+from protocol.group.certificate import Certificate, check_certificate
 from protocol.group.consensus import Consensus
 from protocol.group.membership import voters_of
 from protocol.group.quorum import Electorate, Voter
@@ -30,6 +30,7 @@ from protocol.node.data_history import DataHistory
 from protocol.node.effects import Announce, Effect, News, Persist
 from protocol.node.held_back import is_settled
 from protocol.node.records import LIST_STATE, Records, ballot_prefix, list_key
+from protocol.payout.list_certificate import compact_certificate, expand_certificate
 from protocol.payout.list_file import decode_list_file, encode_list_file
 from protocol.payout.list_header import list_hash
 from protocol.payout.payout_list import (
@@ -138,15 +139,10 @@ class Lister:
         file = decode_list_file(data)
         if self.contradicted or file.header.period != self.state.period:
             return []
-        check_certifies(
-            file.certificate,
-            self._network,
-            self.electorate,
-            name=LIST_ELECTORATE,
-            height=self.state.period,
-            block_hash=list_hash(file.header),
-        )
-        return self._accept(encode(file.header), file.certificate)
+        hashed = list_hash(file.header)
+        certificate = expand_certificate(file.certificate, self.electorate, self.state.period, hashed)
+        check_certificate(certificate, self._network, self.electorate)
+        return self._accept(encode(file.header), certificate)
 
     def file(self, period: int) -> bytes | None:
         """Return the list file of a period, or None."""
@@ -247,7 +243,8 @@ class Lister:
                 return self._contradict(value, certificate, error)
         except (InvalidBlock, MalformedMessage, WrongNetwork, StaleMessage) as error:
             return self._contradict(value, certificate, error)
-        file = encode_list_file(ours.header, ours.entries, ours.members, certificate)
+        compact = compact_certificate(certificate, self.electorate)
+        file = encode_list_file(ours.header, ours.entries, ours.members, compact)
         self._rests_on = ours.header.last_height, Hash32(ours.header.last_hash)
         effects: list[Effect] = [
             Persist(list_key(ours.header.period), file, durable=True),

@@ -17,11 +17,11 @@ from protocol.chain.address import decode_address, encode_address
 from protocol.codec import U32, Bytes32, Decoder, Meta, Wire, encode
 from protocol.errors import InvalidBlock, InvalidProof, MalformedMessage, RequestError, WrongNetwork
 from protocol.genesis import Genesis, decode_genesis
-from protocol.group.certificate import Certificate, check_certifies
+from protocol.group.certificate import Certificate, check_certificate
 from protocol.group.membership import Member, Membership, genesis_membership
 from protocol.group.quorum import Electorate
-from protocol.group.vote import LIST_ELECTORATE
 from protocol.merkle import merkle_proof, verify_merkle_proof
+from protocol.payout.list_certificate import ListCertificate, compact_certificate, expand_certificate
 from protocol.payout.list_file import decode_list_file
 from protocol.payout.list_header import (
     Entry,
@@ -29,6 +29,7 @@ from protocol.payout.list_header import (
     ListTerms,
     check_entries,
     check_header,
+    check_members,
     entry_leaves,
     first_terms,
     list_hash,
@@ -81,7 +82,7 @@ class EntryProof(Wire, tag="entry-proof"):
     """One line of a certified list, without the other lines."""
 
     header: ListHeader
-    certificate: Certificate
+    certificate: ListCertificate
     entry: Entry
     index: U32
     proof: Annotated[tuple[Bytes32, ...], Meta(max_length=PROOF_DEPTH_MAX)]
@@ -115,9 +116,8 @@ def trust_after(file_bytes: bytes, trust: TrustPoint) -> TrustPoint:
     file = decode_list_file(file_bytes)
     if file.header.network != trust.terms.network:
         raise WrongNetwork("the list to go on from is of another network than the genesis file")
-    _check_members(file.header, file.members)
-    terms = next_terms(trust.terms, file.header)
-    return TrustPoint(terms, Membership(members=file.members).voters(), file.header)
+    electorate = check_members(file.header, file.members)
+    return TrustPoint(next_terms(trust.terms, file.header), electorate, file.header)
 
 
 def verify_list(file_bytes: bytes, trust: TrustPoint) -> VerifiedList:
@@ -130,14 +130,14 @@ def verify_list(file_bytes: bytes, trust: TrustPoint) -> VerifiedList:
         raise WrongNetwork("the file and its list name different networks")
     check_header(file.header, trust.terms)
     check_entries(file.header, file.entries)
-    _check_members(file.header, file.members)
-    _check_certificate(file.header, file.certificate, trust)
+    check_members(file.header, file.members)
+    certificate = _check_certificate(file.header, file.certificate, trust)
     return VerifiedList(
         header=file.header,
         list_hash=list_hash(file.header),
         entries=file.entries,
         members=file.members,
-        certificate=file.certificate,
+        certificate=certificate,
         trust=trust,
     )
 
@@ -157,7 +157,7 @@ def prove_entry(verified: VerifiedList, address: bytes) -> EntryProof:
             proof = merkle_proof(entry_leaves(verified.entries), index)
             return EntryProof(
                 header=verified.header,
-                certificate=verified.certificate,
+                certificate=compact_certificate(verified.certificate, verified.trust.electorate),
                 entry=entry,
                 index=index,
                 proof=proof,
@@ -186,23 +186,8 @@ def verify_entry(proof_bytes: bytes, trust: TrustPoint) -> EntryProof:
     return proof
 
 
-def _check_members(header: ListHeader, members: Sequence[Member]) -> None:
-    """Raise `InvalidBlock` unless these are the members that the header commits to."""
-    try:
-        membership = Membership(members=tuple(members))
-    except ValueError as error:
-        raise InvalidBlock(f"the members for the next list: {error}") from None
-    if len(members) != header.members_count or membership.root() != header.members_root:
-        raise InvalidBlock("the members for the next list are not those that the list commits to")
-
-
-def _check_certificate(header: ListHeader, certificate: Certificate, trust: TrustPoint) -> None:
-    """Raise `InvalidCertificate` unless the trust point's electorate certified this header."""
-    check_certifies(
-        certificate,
-        header.network,
-        trust.electorate,
-        name=LIST_ELECTORATE,
-        height=header.period,
-        block_hash=list_hash(header),
-    )
+def _check_certificate(header: ListHeader, compact: ListCertificate, trust: TrustPoint) -> Certificate:
+    """Return the certificate with its signers; raises `InvalidCertificate` unless a quorum made it."""
+    certificate = expand_certificate(compact, trust.electorate, header.period, list_hash(header))
+    check_certificate(certificate, header.network, trust.electorate)
+    return certificate

@@ -11,8 +11,8 @@ from typing import Annotated
 
 from protocol.codec import Bytes32, Decoder, Meta, Wire, encode
 from protocol.errors import MalformedMessage
-from protocol.group.certificate import Certificate
 from protocol.group.membership import Member
+from protocol.payout.list_certificate import ListCertificate
 from protocol.payout.list_header import ENTRIES_MAX, Entry, ListHeader
 
 LIST_FILE_SIZE_MAX = 1 << 23
@@ -27,14 +27,14 @@ class ListFile(Wire, tag="list-file"):
     header: ListHeader
     entries: Annotated[tuple[Entry, ...], Meta(max_length=ENTRIES_MAX)]
     members: Annotated[tuple[Member, ...], Meta(max_length=LIST_MEMBERS_MAX)]
-    certificate: Certificate
+    certificate: ListCertificate
 
 
 _decode: Decoder[ListFile] = Decoder(ListFile, LIST_FILE_SIZE_MAX)
 
 
 def encode_list_file(
-    header: ListHeader, entries: Sequence[Entry], members: Sequence[Member], certificate: Certificate
+    header: ListHeader, entries: Sequence[Entry], members: Sequence[Member], certificate: ListCertificate
 ) -> bytes:
     """Return the bytes of a certified list's file."""
     return encode(

@@ -27,6 +27,8 @@ from protocol.codec import (
 )
 from protocol.errors import InvalidBlock, WrongNetwork
 from protocol.genesis import Genesis, first_period, network_id, period_heights
+from protocol.group.membership import Member, Membership
+from protocol.group.quorum import Electorate
 from protocol.group.vote import value_hash
 from protocol.merkle import merkle_root
 from protocol.payout.formula import divide_pool, period_pool
@@ -38,6 +40,8 @@ BLOCKS_MAX = 16_384
 """Verdict blocks that one list may name: half a megabyte, so that a header fits into a proposal."""
 ENTRIES_MAX = 100_000
 """Addresses that one list may pay."""
+PREFIX_SIZE_MAX = 253
+"""Characters of the longest prefix that its type allows."""
 
 
 class Head(Wire):
@@ -81,14 +85,18 @@ class ListHeader(Wire, tag="list"):
     entries_count: Annotated[int, Meta(ge=0, le=ENTRIES_MAX)]
     entries_root: Bytes32
     members_count: U32
-    """Members whose voters sign the next list."""
+    """Members of all groups, as of the heads."""
     members_root: Bytes32
+    voters_root: Bytes32
+    """Over those of them that sign the next list: all that a wallet needs in order to go on."""
 
     def __post_init__(self) -> None:
-        """One set of heads and blocks has one spelling."""
+        """One set of heads and blocks has one spelling, and every name has one group."""
         prefixes = [head.prefix for head in self.heads]
         if prefixes != sorted(set(prefixes)) or any(prefix.strip("01") for prefix in prefixes):
             raise ValueError("heads must be sorted by prefix bits, each once")
+        if not _is_partition(prefixes):
+            raise ValueError("the heads' groups do not divide the name space between them")
         if len(set(self.blocks)) != len(self.blocks):
             raise ValueError("a verdict block is named twice")
 
@@ -102,6 +110,12 @@ class ListTerms:
     period: Period
     previous: Hash32
     carried: Zatoshi
+
+
+def _is_partition(prefixes: Sequence[str]) -> bool:
+    """Whether every name begins with exactly one of these prefixes, which are sorted."""
+    nested = any(after.startswith(one) for one, after in zip(prefixes, prefixes[1:], strict=False))
+    return not nested and sum(1 << PREFIX_SIZE_MAX - len(one) for one in prefixes) == 1 << PREFIX_SIZE_MAX
 
 
 decode_header: Decoder[ListHeader] = Decoder(ListHeader, MESSAGE_SIZE_MAX)
@@ -144,6 +158,11 @@ def entry_leaves(entries: Sequence[Entry]) -> list[bytes]:
 def entries_root(entries: Sequence[Entry]) -> Hash32:
     """Return the Merkle root of the entries."""
     return merkle_root(entry_leaves(entries))
+
+
+def voters_root(electorate: Electorate) -> Hash32:
+    """Return the Merkle root of voters: over the canonical bytes of key and age, in order of the keys."""
+    return merkle_root([encode(voter) for voter in electorate.voters])
 
 
 def check_header(header: ListHeader, terms: ListTerms) -> None:
@@ -237,3 +256,25 @@ def _check_sums(header: ListHeader, entries: Sequence[Entry]) -> None:
             f"{len(entries)} entries with {responses} responses, "
             f"the list says {header.entries_count} with {header.responses}"
         )
+
+
+def check_members(header: ListHeader, members: Sequence[Member]) -> Electorate:
+    """Return the voters of the next list; raises `InvalidBlock` unless the members are the header's."""
+    try:
+        membership = Membership(members=tuple(members))
+    except ValueError as error:
+        raise InvalidBlock(f"the members for the next list: {error}") from None
+    if len(members) != header.members_count or membership.root() != header.members_root:
+        raise InvalidBlock("the members for the next list are not those that the list commits to")
+    prefixes = {head.prefix for head in header.heads}
+    if not all(member.prefix in prefixes for member in members):
+        raise InvalidBlock("a member for the next list is of a group that the list does not state")
+    electorate = membership.voters()
+    check_voters(header, electorate)
+    return electorate
+
+
+def check_voters(header: ListHeader, electorate: Electorate) -> None:
+    """Raise `InvalidBlock` unless these are the voters whom the header lets sign the next list."""
+    if voters_root(electorate) != header.voters_root:
+        raise InvalidBlock("the voters for the next list are not those that the list commits to")

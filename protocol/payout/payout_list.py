@@ -34,6 +34,7 @@ from protocol.payout.list_header import (
     decode_header,
     entries_root,
     list_hash,
+    voters_root,
 )
 from protocol.units import Hash32, NetworkId, Period, Zatoshi
 
@@ -192,6 +193,7 @@ def _make_list(
     rewards = period_pool(genesis.chain, first, last)
     per_response, carried_out = divide_pool(rewards + state.carried, len(claims))
     entries = merge_entries(claims, per_response)
+    membership = Membership(members=members)
     header = ListHeader(
         network=state.network,
         period=state.period,
@@ -210,7 +212,8 @@ def _make_list(
         entries_count=len(entries),
         entries_root=entries_root(entries),
         members_count=len(members),
-        members_root=Membership(members=members).root(),
+        members_root=membership.root(),
+        voters_root=voters_root(membership.voters()),
     )
     own = period_challenges(genesis, state.period)
     state_after = _next_state(header, tuple(claim for claim in claims if claim.seq in own))

@@ -11,13 +11,12 @@ import msgpack
 HEADER, ENTRIES, MEMBERS, CERTIFICATE = 2, 3, 4, 5
 POOL_EXCEEDED = 8
 """Zatoshi by which a sum is above the pool when the 7 that are carried are not enough."""
-PAID_TOTAL, SIGNATURES, AMOUNT = 14, 4, 2
+PAID_TOTAL, SIGNERS, SIGNATURES, AMOUNT = 14, 1, 2, 2
+SIGNATURE_SIZE = 64
 FORGERIES: dict[str, tuple[Callable[[list[Any]], object], str]] = {
-    "a signer less": (lambda file: file[CERTIFICATE][SIGNATURES].pop(), "not a quorum"),
-    "one signer twice": (
-        lambda file: file[CERTIFICATE][SIGNATURES].__setitem__(1, file[CERTIFICATE][SIGNATURES][0]),
-        "without duplicates",
-    ),
+    "a signer less": (lambda file: leave_out_last(file[CERTIFICATE]), "not a quorum"),
+    "a signature less": (lambda file: shorten(file[CERTIFICATE]), "bytes of signatures for"),
+    "one signer twice": (lambda file: double_first(file[CERTIFICATE]), "a precommit is not valid"),
     "an entry twice": (lambda file: file[ENTRIES].append(file[ENTRIES][-1]), "twice"),
     "a larger amount": (lambda file: increase(file[ENTRIES][0], AMOUNT), "entries"),
     "a sum above the pool": (lambda file: increase(file[HEADER], PAID_TOTAL), "pool"),
@@ -28,6 +27,25 @@ FORGERIES: dict[str, tuple[Callable[[list[Any]], object], str]] = {
 
 def increase(array: list[Any], place: int) -> None:
     array[place] += POOL_EXCEEDED
+
+
+def leave_out_last(certificate: list[Any]) -> None:
+    """Take the last signer out, bit and signature."""
+    signers = int.from_bytes(certificate[SIGNERS], "big")
+    certificate[SIGNERS] = (signers & signers - 1).to_bytes(len(certificate[SIGNERS]), "big")
+    shorten(certificate)
+
+
+def shorten(certificate: list[Any]) -> None:
+    """Take the last signature out."""
+    certificate[SIGNATURES] = certificate[SIGNATURES][:-SIGNATURE_SIZE]
+
+
+def double_first(certificate: list[Any]) -> None:
+    """Put the first signature in the place of the second, too."""
+    signatures = certificate[SIGNATURES]
+    first = signatures[:SIGNATURE_SIZE]
+    certificate[SIGNATURES] = first + first + signatures[2 * SIGNATURE_SIZE :]
 
 
 def forged(data: bytes, name: str) -> bytes:

@@ -11,12 +11,13 @@ from protocol.chain import rules
 from protocol.codec import replace
 from protocol.crypto import SIGNATURE_SIZE, Signer, secp256k1_public_key, sha3_256, sha256
 from protocol.genesis import Baton, Genesis, GenesisMember, Treasury, encode_genesis
-from protocol.group.certificate import Certificate
 from protocol.group.membership import Member, genesis_membership
+from protocol.group.quorum import Electorate
 from protocol.group.vote import LIST_ELECTORATE, Phase, Slot, vote_body
 from protocol.parameters import DEVNET
 from protocol.payout.claims import VerdictRecord
 from protocol.payout.light import TrustPoint, VerifiedList, trust_from_genesis, trust_from_list, verify_list
+from protocol.payout.list_certificate import ListCertificate
 from protocol.payout.list_file import encode_list_file
 from protocol.payout.list_header import Head, ListHeader, list_hash
 from protocol.payout.payout_list import ListState, PayoutList, first_state, propose_list
@@ -72,20 +73,35 @@ def make_genesis(members: int = 4, carried: int = 7, age: int = 4) -> Genesis:
     )
 
 
-def certify(header: ListHeader, signers: Iterable[Signer], round_number: int = 0) -> Certificate:
-    """Return the certificate that these signers' precommits make."""
+def voters_of_founders(members: int = 4) -> Electorate:
+    """Return the electorate of the first list of a devnet with so many founding members."""
+    return genesis_membership(make_genesis(members)).voters()
+
+
+def certify(
+    header: ListHeader,
+    signers: Iterable[Signer],
+    electorate: Electorate | None = None,
+    round_number: int = 0,
+) -> ListCertificate:
+    """Return what these signers' precommits make over an electorate, by default the devnet's founders.
+
+    A signer that has no vote stands at the place of a voter that did not sign.
+    """
+    voters = electorate or voters_of_founders()
+    by_key: dict[bytes, Signer] = {signer.operator_key: signer for signer in signers}
+    own = [by_key.pop(voter.operator_key, None) for voter in voters.voters]
     slot = Slot(header.network, LIST_ELECTORATE, header.period, round_number, Phase.PRECOMMIT)
-    digest = list_hash(header)
-    return Certificate(
-        electorate=LIST_ELECTORATE,
-        height=header.period,
-        round=round_number,
-        block_hash=digest,
-        signatures=tuple(
-            (s.operator_key, s.sign(vote_body(slot, digest, s.operator_key))[:SIGNATURE_SIZE])
-            for s in sorted(signers, key=lambda signer: signer.operator_key)
-        ),
-    )
+    digest, spelled, signatures = list_hash(header), "", b""
+    for signer in own:
+        if signer is None and by_key:
+            signer = by_key.pop(min(by_key))
+        spelled += "01"[signer is not None]
+        if signer is not None:
+            signatures += signer.sign(vote_body(slot, digest, signer.operator_key))[:SIGNATURE_SIZE]
+    size = -(-len(voters) // 8)
+    bits = int(spelled.ljust(8 * size, "0"), 2).to_bytes(size, "big")
+    return ListCertificate(round=round_number, signers=bits, signatures=signatures)
 
 
 @dataclass
@@ -147,10 +163,14 @@ class World:
         """Return the next list as this node proposes it."""
         return propose_list(self.genesis, self.state, self, self.chain)
 
-    def certified(self, payout: PayoutList, signers: Iterable[Signer] = ()) -> bytes:
+    def certified(
+        self, payout: PayoutList, signers: Iterable[Signer] = (), electorate: Electorate | None = None
+    ) -> bytes:
         """Return the list file, signed by all founding members unless told otherwise."""
         chosen = tuple(signers) or SIGNERS[: len(self.genesis.members)]
-        return encode_list_file(payout.header, payout.entries, payout.members, certify(payout.header, chosen))
+        voters = electorate or genesis_membership(self.genesis).voters()
+        certificate = certify(payout.header, chosen, voters)
+        return encode_list_file(payout.header, payout.entries, payout.members, certificate)
 
 
 def devnet_world() -> World:

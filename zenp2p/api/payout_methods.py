@@ -6,6 +6,10 @@ paymasters signed. Nothing here holds or sees a treasury key. What the chain hol
 zatoshi, chain hashes are in display order. Spec: `spec/rpc.md`.
 """
 
+from protocol.genesis import first_period
+from protocol.group.membership import genesis_membership, voters_of
+from protocol.group.quorum import Electorate
+from protocol.payout.list_certificate import expand_certificate
 from protocol.payout.list_file import ListFile, decode_list_file
 from protocol.payout.list_header import list_hash
 from zenp2p.api.chain_links import ChainLinks
@@ -45,7 +49,7 @@ class PayoutMethods:
 
     async def lists(self, params: NoParams) -> object:
         """A line for each list, oldest first."""
-        first = self._node.genesis.first_challenge_height // self._node.genesis.parameters.period_blocks
+        first = first_period(self._node.genesis)
         files = (self._file(period) for period in range(first, self._node.lister.period))
         return [self._summary(file) for file in files]
 
@@ -63,7 +67,10 @@ class PayoutMethods:
             for entry in file.entries
         ]
         certificate = file.certificate
-        signers = [key.hex() for key in certificate.signers()]
+        expanded = expand_certificate(
+            certificate, self._voters(params.period), params.period, list_hash(file.header)
+        )
+        signers = [key.hex() for key in expanded.signers()]
         return {
             **self._summary(file),
             "entries": entries,
@@ -97,6 +104,13 @@ class PayoutMethods:
             raise NotFound(f"no certified list of period {period}")
         return decode_list_file(data)
 
+    def _voters(self, period: int) -> Electorate:
+        """Return the voters who had to sign the list of a period."""
+        genesis = self._node.genesis
+        if period == first_period(genesis):
+            return genesis_membership(genesis).voters()
+        return voters_of(self._file(period - 1).members)
+
     def _summary(self, file: ListFile) -> dict[str, object]:
         header = file.header
         return {
@@ -111,5 +125,5 @@ class PayoutMethods:
             "carried": header.carried_out,
             "addresses": header.entries_count,
             "members": header.members_count,
-            "signers": len(file.certificate.signatures),
+            "signers": file.certificate.count(),
         }

@@ -9,13 +9,14 @@ Spec: `spec/devnet.md`.
 import shlex
 import subprocess
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from protocol.genesis import first_period
 from protocol.group.quorum import Electorate, Voter
+from protocol.payout.list_certificate import expand_certificate
 from protocol.payout.list_file import ListFile, decode_list_file
+from protocol.payout.list_header import list_hash
 from zenp2p.api.client import AccessDenied, DaemonUnreachable, RpcClient
 from zenp2p.api.errors import NotFound, NotReady, RpcError
 from zenp2p.devnet.foundry import FoundedNetwork, FoundedNode
@@ -251,7 +252,8 @@ class Launcher:
         electorate = Electorate.of(
             Voter(operator_key=member.operator_key, age=member.age) for member in members
         )
-        signers: Sequence[bytes] = file.certificate.signers()
+        hashed = list_hash(file.header)
+        signers = expand_certificate(file.certificate, electorate, self.period, hashed).signers()
         return {
             "period": self.period,
             "list_hash": shown["list_hash"],

@@ -7,6 +7,7 @@ from protocol.group.vote import LIST_ELECTORATE, Phase, Slot, decode_statement, 
 from protocol.node.effects import Announce, Persist
 from protocol.node.messages import PLAIN, ListAnswer, pack_plain
 from protocol.node.records import LIST, LIST_STATE
+from protocol.payout.list_certificate import compact_certificate
 from protocol.payout.list_file import ListFile, decode_list_file
 from protocol.payout.list_header import list_hash
 from tests.support.node_cluster import Cluster
@@ -47,7 +48,8 @@ def certified(cluster: Cluster, file: ListFile, signers: int = 4) -> ListFile:
     certificate = Certificate(
         electorate=LIST_ELECTORATE, height=1, round=0, block_hash=hashed, signatures=tuple(signatures)
     )
-    return replace(file, certificate=certificate)
+    compact = compact_certificate(certificate, cluster[BEHIND].node.lister.electorate)
+    return replace(file, certificate=compact)
 
 
 def hand(cluster: Cluster, file: bytes) -> None:

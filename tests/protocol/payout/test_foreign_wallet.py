@@ -99,7 +99,7 @@ class Wallet:
         return int((self.subsidy >> halvings) * self.share // 1000)
 
     def check_header(self, header: list[Any]) -> None:
-        need(len(header) == 19 and header[0] == "list", "no header")
+        need(len(header) == 20 and header[0] == "list", "no header")
         (_, network, period, first, last, last_hash, previous, heads, blocks) = header[:9]
         rewards, carried_in, responses, each, carried_out, paid = header[9:15]
         numbers = [period, first, last, *header[9:16], header[17]]
@@ -117,16 +117,18 @@ class Wallet:
         need(paid == each * responses and paid + carried_out == pool, "sums")
 
     def check_certificate(self, header: list[Any], certificate: list[Any]) -> None:
-        electorate, height, round_number, block_hash, signatures = certificate
+        round_number, bits, blob = certificate
         list_hash = h(pack(header))
-        need((electorate, height, block_hash) == ("list", self.period, list_hash), "certifies other bytes")
-        voters = [voter for voter, _ in signatures]
-        need(voters == sorted(set(voters)) and all(voter in self.ages for voter in voters), "signers")
+        need(len(bits) == (len(self.ages) + 7) // 8, "bits")
+        spelled = bin(int.from_bytes(b"\x01" + bits, "big"))[3:]
+        need("1" not in spelled[len(self.ages) :], "bits left over")
+        voters = [voter for voter, bit in zip(sorted(self.ages), spelled, strict=False) if bit == "1"]
+        need(len(blob) == 64 * len(voters), "signatures")
+        signatures = [(voter, blob[64 * at : 64 * at + 64]) for at, voter in enumerate(voters)]
         need(len(voters) * 3 > 2 * len(self.ages), "heads")
         need(sum(self.ages[voter] for voter in voters) * 3 > 2 * sum(self.ages.values()), "age")
         for voter, signature in signatures:
-            body = pack(["vote", self.network, "list", height, round_number, 2, list_hash, voter])
-            need(len(signature) == 64, "signature")
+            body = pack(["vote", self.network, "list", self.period, round_number, 2, list_hash, voter])
             try:
                 crypto_sign_open(signature + body, voter)
             except BadSignatureError as error:
@@ -141,6 +143,7 @@ class Wallet:
             need(network == self.network, "network")
             self.check_header(header)
             each, paid, entries_root, members_root = header[12], header[14], header[16], header[18]
+            voters_root = header[19]
             addresses = [address for address, _, _ in entries]
             need(addresses == sorted(set(addresses)), "order")
             need(all(len(a) == 21 and a[0] == 0 and n > 0 and x == n * each for a, n, x in entries), "entry")
@@ -150,6 +153,8 @@ class Wallet:
             keys = [member[0] for member in members]
             need(keys == sorted(set(keys)) and len(keys) == header[17], "members")
             need(root([pack(member) for member in members]) == members_root, "members root")
+            voters = [pack([member[0], member[1]]) for member in members if member[1] > 0]
+            need(root(voters) == voters_root, "voters root")
             self.check_certificate(header, certificate)
         except (TypeError, ValueError, IndexError, AttributeError) as error:
             raise Refused("of another form") from error

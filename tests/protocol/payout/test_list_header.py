@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from protocol.codec import decode, encode, replace
 from protocol.crypto import sha3_256
-from protocol.errors import InvalidBlock, MalformedMessage, WrongNetwork
+from protocol.errors import InvalidBlock, WrongNetwork
 from protocol.payout.list_header import (
     Entry,
     Head,
@@ -147,9 +147,28 @@ def test_heads_have_one_spelling(prefixes: tuple[str, ...]) -> None:
         replace(LIST.header, heads=tuple(head(prefix) for prefix in prefixes))
 
 
-def test_a_header_without_heads_is_malformed() -> None:
-    with pytest.raises(MalformedMessage):
-        decode(encode(replace(LIST.header, heads=())), ListHeader)
+@pytest.mark.parametrize(
+    "prefixes",
+    [("0",), ("", "0"), ("", "0", "1"), ("0", "00", "1"), ("00", "1"), ("0" * 253, "1"), ("00", "01")],
+)
+def test_heads_divide_the_name_space(prefixes: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="do not divide the name space"):
+        replace(LIST.header, heads=tuple(head(prefix) for prefix in prefixes))
+
+
+@given(st.lists(st.integers(0, 1 << 16), max_size=200))
+def test_whatever_split_the_heads_divide_the_name_space(splits: list[int]) -> None:
+    prefixes = [""]
+    for number in splits:
+        split = prefixes.pop(number % len(prefixes))
+        prefixes += [split + "0", split + "1"]
+    heads = [head(prefix) for prefix in sorted(prefixes)]
+    header = replace(LIST.header, heads=tuple(heads))
+    assert decode(encode(header), ListHeader) == header
+    if len(heads) > 1:
+        del heads[splits[0] % len(heads)]
+        with pytest.raises(ValueError, match="do not divide the name space"):
+            replace(header, heads=tuple(heads))
 
 
 def test_a_verdict_block_is_named_once() -> None:

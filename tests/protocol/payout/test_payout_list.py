@@ -275,7 +275,8 @@ def test_a_list_must_state_the_head_of_each_group() -> None:
     world = devnet_world()
     header = world.list().header
     with pytest.raises(InvalidBlock, match="one head for each group"):
-        check(world, replace(header, heads=(replace(header.heads[0], prefix="0"),)))
+        heads = tuple(replace(header.heads[0], prefix=prefix) for prefix in "01")
+        check(world, replace(header, heads=heads))
 
 
 def test_a_certified_list_is_not_held_back_by_our_own_waiting() -> None:
