@@ -29,6 +29,7 @@ from protocol.errors import InvalidBlock, WrongNetwork
 from protocol.genesis import Genesis, first_period, network_id, period_heights
 from protocol.group.membership import Member, Membership
 from protocol.group.quorum import Electorate
+from protocol.group.regions import is_partition
 from protocol.group.vote import value_hash
 from protocol.merkle import merkle_root
 from protocol.payout.formula import divide_pool, period_pool
@@ -40,8 +41,6 @@ BLOCKS_MAX = 16_384
 """Verdict blocks that one list may name: half a megabyte, so that a header fits into a proposal."""
 ENTRIES_MAX = 100_000
 """Addresses that one list may pay."""
-PREFIX_SIZE_MAX = 253
-"""Characters of the longest prefix that its type allows."""
 
 
 class Head(Wire):
@@ -95,7 +94,7 @@ class ListHeader(Wire, tag="list"):
         prefixes = [head.prefix for head in self.heads]
         if prefixes != sorted(set(prefixes)) or any(prefix.strip("01") for prefix in prefixes):
             raise ValueError("heads must be sorted by prefix bits, each once")
-        if not _is_partition(prefixes):
+        if not is_partition(prefixes):
             raise ValueError("the heads' groups do not divide the name space between them")
         if len(set(self.blocks)) != len(self.blocks):
             raise ValueError("a verdict block is named twice")
@@ -110,12 +109,6 @@ class ListTerms:
     period: Period
     previous: Hash32
     carried: Zatoshi
-
-
-def _is_partition(prefixes: Sequence[str]) -> bool:
-    """Whether every name begins with exactly one of these prefixes, which are sorted."""
-    nested = any(after.startswith(one) for one, after in zip(prefixes, prefixes[1:], strict=False))
-    return not nested and sum(1 << PREFIX_SIZE_MAX - len(one) for one in prefixes) == 1 << PREFIX_SIZE_MAX
 
 
 decode_header: Decoder[ListHeader] = Decoder(ListHeader, MESSAGE_SIZE_MAX)
