@@ -19,7 +19,8 @@ from protocol.errors import MalformedMessage
 from protocol.parameters import Parameters
 from protocol.tracking.announced import Claim, dial_order
 from protocol.tracking.diversity import check_routable, fold_mapped, ip_slot
-from protocol.tracking.registration import Registration, RegistrationBook
+from protocol.tracking.registration import Registration
+from protocol.tracking.registration_book import RegistrationBook
 from protocol.units import OperatorKey
 from zenp2p.announced_claims import RememberedClaims
 from zenp2p.announced_turns import Place, Turns

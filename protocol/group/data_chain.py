@@ -45,7 +45,8 @@ from protocol.group.kinds.verdicts import after_verdict, check_verdict
 from protocol.group.membership import genesis_membership, shared_slots
 from protocol.group.state import GroupState, nothing
 from protocol.tracking.diversity import ip_slot
-from protocol.tracking.registration import RegistrationBook, check_registration
+from protocol.tracking.registration import check_registration
+from protocol.tracking.registration_book import RegistrationBook
 from protocol.units import Hash32, OperatorKey
 
 CHECKED_MAX = 4

@@ -19,6 +19,11 @@ def assign_name(age: int, operator_key: bytes, entropy: bytes) -> Hash32:
     return sha3_256(age.to_bytes(1, "big"), operator_key, entropy)
 
 
+def home_draw(operator_key: bytes) -> Hash32:
+    """Return SHA3-256 of an operator key: the group with this prefix holds the seat of who never joined."""
+    return sha3_256(operator_key)
+
+
 def is_prefix(text: str) -> bool:
     """Whether `text` is a string of at most 247 characters 0 and 1."""
     return len(text) <= PREFIX_BITS_MAX and not text.strip("01")

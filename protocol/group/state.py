@@ -20,7 +20,7 @@ from protocol.group.regions import uncovered
 from protocol.group.verdict_block import Judging
 from protocol.group.vote import group_electorate
 from protocol.tracking.challenge import Challenge, challenge_draw, derive_challenge
-from protocol.tracking.registration import RegistrationBook
+from protocol.tracking.registration_book import RegistrationBook
 from protocol.tracking.verdict import Registrations
 from protocol.units import Hash32, NetworkId, OperatorKey
 

@@ -11,16 +11,18 @@ from collections.abc import Iterable
 from protocol.codec import encode
 from protocol.errors import ProtocolError, StaleMessage
 from protocol.genesis import Genesis, network_id
+from protocol.group.name import matches
 from protocol.node.effects import Effect, Persist, Publish
 from protocol.node.messages import PLAIN, SIGNED, pack_plain
 from protocol.node.records import REGISTRATION, Records, registration_key
 from protocol.tracking.registration import (
     Deregistration,
     Registration,
-    RegistrationBook,
     check_deregistration,
     check_registration,
+    registration_home,
 )
+from protocol.tracking.registration_book import RegistrationBook
 
 POOL_MAX = 1_024
 """Entries that wait at once; beyond it a new one is refused."""
@@ -69,11 +71,15 @@ class Registrar:
         """Gossip what still waits, our own first: a first gossip may have reached nobody."""
         return [Publish(self._topic, packed) for packed in list(self._waiting)[:PER_BLOCK_MAX]]
 
-    def offer(self, book: RegistrationBook) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-        """Return (registration envelopes, deregistrations) that would change the book, in canonical order."""
+    def offer(self, book: RegistrationBook, prefix: str = "") -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """Return (registration envelopes, deregistrations) for one block, in canonical order.
+
+        Those that would change the book and are at home in the group with this prefix.
+        """
         chosen: list[tuple[bytes, Entry]] = []
         for packed, entry in sorted(self._waiting.items()):
-            if len(chosen) < PER_BLOCK_MAX and is_accepted(entry, book):
+            is_at_home = matches(prefix, registration_home(entry.stake_address))
+            if len(chosen) < PER_BLOCK_MAX and is_at_home and is_accepted(entry, book):
                 chosen.append((packed, entry))
         signed = tuple(packed[1:] for packed, entry in chosen if isinstance(entry, Registration))
         plain = tuple(encode(entry) for _, entry in chosen if isinstance(entry, Deregistration))

@@ -6,16 +6,18 @@ from protocol.chain.rules import DEVNET as CHAIN
 from protocol.codec import encode, replace
 from protocol.crypto import envelope_body
 from protocol.errors import ProtocolError
+from protocol.group.name import bits
 from protocol.parameters import DEVNET, ZEN, Parameters
 from protocol.tracking.registration import (
     Entry,
     Registration,
-    RegistrationBook,
     check_deregistration,
     check_registration,
+    registration_home,
     registration_text,
     with_stake_signature,
 )
+from protocol.tracking.registration_book import RegistrationBook
 from tests.support.operators import NETWORK, operator
 from tests.vectors.registry import vectors
 
@@ -117,12 +119,31 @@ HISTORIES: dict[str, list[tuple[int, Entry]]] = {
         (6, ALICE.deregistration(2)),
         (7, ALICE.registration(1)),
     ],
+    "a late block makes what came before it a change": [
+        (6, ALICE.registration(1, stake_of=BOB)),
+        FIRST,
+    ],
+    "a late block of a higher sequence": [
+        (9, ALICE.registration(1)),
+        (8, BOB.registration(2, stake_of=ALICE)),
+    ],
     "equal sequences void each other": [
         FIRST,
         (9, BOB.registration(1, stake_of=ALICE)),
         (20, BOB.registration(2, stake_of=ALICE)),
     ],
 }
+
+
+@vectors("registration", "homes")
+def homes() -> list[dict[str, Any]]:
+    """The group of each stake's entries: that whose prefix its home begins with."""
+    stakes = [operator(number).stake_address for number in range(1, 5)]
+    found = [(stake, registration_home(stake)) for stake in stakes]
+    return [
+        {"stake_address": stake.hex(), "home": home.hex(), "first_bits": bits(home, 12)}
+        for stake, home in found
+    ]
 
 
 @vectors("registration", "book")

@@ -14,7 +14,7 @@ from protocol.codec import replace
 from protocol.crypto import sha3_256
 from protocol.parameters import DEVNET, Parameters
 from protocol.tracking.announcement import Announcement
-from protocol.tracking.registration import RegistrationBook
+from protocol.tracking.registration_book import RegistrationBook
 from protocol.units import OperatorKey
 from tests.support import embedded_chain as made
 from tests.support.announcing import STAKE, announce, purses

@@ -15,11 +15,11 @@ from protocol.group.elsewhere import Around, Standing
 from protocol.group.state import GroupState
 from protocol.tracking.registration import (
     Entry,
-    RegistrationBook,
     check_deregistration,
     check_registration,
     registration_home,
 )
+from protocol.tracking.registration_book import RegistrationBook
 
 
 def check_register(state: GroupState, block: DataBlock, payload: RegisterPayload, around: Around) -> None:

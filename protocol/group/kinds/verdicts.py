@@ -15,7 +15,7 @@ from protocol.group.elsewhere import Around
 from protocol.group.kinds.registers import take_up
 from protocol.group.state import GroupState, Judged
 from protocol.group.verdict_block import check_payload, check_without_chain
-from protocol.tracking.registration import RegistrationBook
+from protocol.tracking.registration_book import RegistrationBook
 from protocol.tracking.verdict import Reason, Verdict
 from protocol.units import Hash32, OperatorKey
 

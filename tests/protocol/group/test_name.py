@@ -14,7 +14,16 @@ from protocol.group.age import (
     may_move,
     older,
 )
-from protocol.group.name import PREFIX_BITS_MAX, assign_name, bits, distance, is_prefix, matches, sibling
+from protocol.group.name import (
+    PREFIX_BITS_MAX,
+    assign_name,
+    bits,
+    distance,
+    home_draw,
+    is_prefix,
+    matches,
+    sibling,
+)
 
 NAMES = st.binary(min_size=32, max_size=32)
 PREFIXES = st.text("01", min_size=1, max_size=12)
@@ -24,6 +33,11 @@ def test_a_name_is_the_hash_of_age_key_and_entropy() -> None:
     key, entropy = b"\x01" * 32, b"\x02" * 32
     assert assign_name(3, key, entropy) == hashlib.sha3_256(b"\x03" + key + entropy).digest()
     assert len({assign_name(age, key, entropy) for age in range(256)}) == 256
+
+
+def test_who_never_joined_has_its_seat_where_its_keys_hash_falls() -> None:
+    key = b"\x01" * 32
+    assert home_draw(key) == hashlib.sha3_256(key).digest()
 
 
 @given(NAMES, st.integers(0, 256))

@@ -2,14 +2,17 @@
 
 import pytest
 
+from protocol.crypto import sha3_256
 from protocol.errors import InvalidSignature, MalformedMessage, ProtocolError, StaleMessage
 from protocol.genesis import network_id
+from protocol.group.name import matches
 from protocol.node import registrar as module
 from protocol.node.effects import Effect, Persist, Publish
 from protocol.node.messages import SIGNED, pack_signed
 from protocol.node.records import REGISTRATION
 from protocol.node.registrar import Registrar, pack_deregistration
-from protocol.tracking.registration import RegistrationBook, build_deregistration, check_deregistration
+from protocol.tracking.registration import build_deregistration, check_deregistration, check_registration
+from protocol.tracking.registration_book import RegistrationBook
 from tests.support.founding import founded_by
 from tests.support.operators import Operator, operators
 from zenp2p.store import MemoryStore
@@ -133,6 +136,26 @@ def test_a_block_is_offered_a_bounded_number(monkeypatch: pytest.MonkeyPatch) ->
     for one in COMERS[:4]:
         desk.take(packed(one))
     assert len(desk.registrar.offer(EMPTY)[0]) == 2 == len(desk.repeated())
+
+
+def test_a_group_is_offered_what_is_at_home_there() -> None:
+    """Of each stake, registrations and deregistrations: one data chain orders all its owner's words."""
+    desk = Desk()
+    for one in COMERS[:4]:
+        desk.take(packed(one))
+        desk.take(leaving(one, 2))
+    whole, gone = desk.registrar.offer(EMPTY)
+    halves = [desk.registrar.offer(EMPTY, prefix) for prefix in "01"]
+    assert sorted(halves[0][0] + halves[1][0]) == sorted(whole)
+    assert sorted(halves[0][1] + halves[1][1]) == sorted(gone)
+    for prefix, (registrations, deregistrations) in zip("01", halves, strict=True):
+        stakes = {one.stake_address for one in COMERS if matches(prefix, sha3_256(one.stake_address))}
+        entries = [
+            check_registration(one, NETWORK, GENESIS.chain, GENESIS.parameters) for one in registrations
+        ]
+        assert entries and {entry.stake_address for entry in entries} <= stakes
+        left = [check_deregistration(data, NETWORK, GENESIS.chain) for data in deregistrations]
+        assert {entry.stake_address for entry in left} == {entry.stake_address for entry in entries}
 
 
 def test_a_stale_entry_of_another_network_is_refused() -> None:

@@ -8,15 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protocol.codec import replace
 from protocol.errors import StaleMessage
-from protocol.parameters import DEVNET
-from protocol.tracking.registration import (
-    Deregistration,
-    Entry,
-    Registration,
-    RegistrationBook,
-    content_digest,
-)
+from protocol.parameters import DEVNET, ZEN
+from protocol.tracking.registration import Deregistration, Entry, Registration, content_digest
+from protocol.tracking.registration_book import RegistrationBook
+from protocol.units import OperatorKey
 from tests.support.registration_model import BookModel, Stamped
 
 PERIOD = DEVNET.period_blocks
@@ -51,6 +48,10 @@ def deregister(owner: int, sequence: int) -> Deregistration:
         stake_sequence=sequence,
         stake_signature=bytes(65),
     )
+
+
+def unsigned(entry: Entry) -> Entry:
+    return replace(entry, stake_signature=bytes(65))
 
 
 def book_of(entries: Sequence[Stamped]) -> RegistrationBook:
@@ -180,9 +181,44 @@ def test_the_owner_is_told_which_sequence_comes_next() -> None:
     assert book.last_sequence(stake(2)) is None
 
 
-def test_stamps_do_not_descend() -> None:
+def test_a_block_that_comes_late_says_what_it_would_have_said_in_time() -> None:
+    """Another group's block: the operator's change follows from a first registration heard of afterwards."""
+    late, change = (5, register(1, 1, 1)), (6, register(2, 1, 1, port=2))
+    assert ports(book_of([change]), 6) == {1: (2, 2)}
+    book = book_of([change, late])
+    assert book == book_of([late, change])
+    assert ports(book, 23) == {1: (1, 1)} and ports(book, 24) == {1: (2, 2)}
+
+
+def test_what_follows_from_a_late_word_reaches_the_stakes_behind_it() -> None:
+    """Operator 1 comes from stake 1: so stake 2 keeps operator 3 a while, whose move to stake 3 waits too."""
+    rest = [(7, register(2, 3, 1)), (7, register(2, 1, 2)), (8, register(3, 3, 1))]
+    assert ports(book_of(rest), 8) == {1: (2, 1), 3: (3, 1)}
+    late = (6, register(1, 1, 1))
+    book = book_of([*rest, late])
+    assert book == book_of([late, *rest])
+    assert ports(book, 8) == {1: (1, 1), 3: (2, 1)}
+    assert ports(book, 24) == {1: (2, 1), 3: (3, 1)}
+
+
+def test_a_late_word_that_a_higher_sequence_preceded_takes_its_operator_out_of_the_book() -> None:
+    book = book_of([(9, register(1, 1, 1)), (8, register(1, 2, 2))])
+    assert book == book_of([(8, register(1, 2, 2))])
+    assert ports(book, 9) == {2: (1, 1)}
+    assert book.of(bytes([1]) * 32, 9) is None
+    assert book.digest == book_of([(8, register(1, 2, 2))]).digest
+
+
+def test_of_one_content_signed_twice_the_first_signature_stays() -> None:
+    first, again = (5, register(1, 1, 1, signature=9)), (6, register(1, 1, 1, signature=1))
+    same = (5, register(1, 1, 1, signature=8))
+    assert book_of([first, again]) == book_of([again, first]) == book_of([first])
+    assert book_of([again, same, first]) == book_of([same])
+
+
+def test_books_of_other_periods_are_not_merged() -> None:
     with pytest.raises(ValueError):
-        book_of([(5, register(1, 1, 1)), (4, register(2, 2, 1))])
+        RegistrationBook.empty(DEVNET).merge(RegistrationBook.empty(ZEN))
 
 
 SMALL = st.integers(1, 3)
@@ -191,6 +227,11 @@ STAMPS = st.sampled_from([0, 1, PERIOD - 1, PERIOD, PERIOD + 1, 2 * PERIOD]) | s
 HISTORIES = st.lists(st.tuples(STAMPS, ENTRIES), max_size=9).map(
     lambda entries: sorted(entries, key=lambda one: one[0])
 )
+SIGNED_TWICE = st.builds(register, SMALL, SMALL, SMALL, SMALL, st.integers(0, 2)) | st.builds(
+    deregister, SMALL, SMALL
+)
+IN_ANY_ORDER = st.lists(st.tuples(STAMPS, SIGNED_TWICE), max_size=12)
+KEYS = [bytes([number]) * 32 for number in range(4)]
 
 
 @settings(max_examples=settings().max_examples * 2)
@@ -203,17 +244,42 @@ def test_the_book_says_what_the_plain_rules_say(history: list[Stamped]) -> None:
         assert list(book.contested(height)) == sorted(model.contested(height))
 
 
-@given(HISTORIES, st.randoms(use_true_random=False))
-def test_within_a_stamp_the_order_does_not_matter(history: list[Stamped], random: Random) -> None:
-    shuffled: list[Stamped] = []
-    for _, group in groupby(history, key=lambda one: one[0]):
-        entries = list(group)
-        random.shuffle(entries)
-        shuffled += entries
-    one, other = book_of(history), book_of(shuffled)
+@settings(max_examples=settings().max_examples * 2)
+@given(IN_ANY_ORDER, st.randoms(use_true_random=False))
+def test_the_book_is_a_function_of_the_set(history: list[Stamped], random: Random) -> None:
+    shuffled = [*history, *random.sample(history, len(history) // 2)]
+    random.shuffle(shuffled)
+    one, other = book_of(sorted(history, key=lambda said: said[0])), book_of(shuffled)
+    assert one == other and one.digest == other.digest
+    model = BookModel(
+        PERIOD, [(stamp, replace(entry, stake_signature=bytes(65))) for stamp, entry in history]
+    )
     for height in HEIGHTS:
-        assert one.in_force(height) == other.in_force(height)
-        assert one.contested(height) == other.contested(height)
+        found = other.in_force(height).values()
+        assert {entry.signer: replace(entry, stake_signature=bytes(65)) for entry in found} == (
+            model.in_force(height)
+        )
+        assert {key: other.of(key, height) for key in KEYS} == {
+            key: one.in_force(height).get(OperatorKey(key)) for key in KEYS
+        }
+
+
+@given(IN_ANY_ORDER, IN_ANY_ORDER, IN_ANY_ORDER)
+def test_merged_books_are_the_book_of_both_sets(
+    both: list[Stamped], left: list[Stamped], right: list[Stamped]
+) -> None:
+    one, other, whole = book_of(both + left), book_of(right + both), book_of(both + left + right)
+    for merged in (one.merge(other), other.merge(one)):
+        assert merged == whole and merged.digest == whole.digest
+        for height in HEIGHTS:
+            assert [merged.of(key, height) for key in KEYS] == [whole.of(key, height) for key in KEYS]
+    assert one.merge(one) is one
+
+
+@given(IN_ANY_ORDER, IN_ANY_ORDER)
+def test_books_that_differ_have_different_digests(left: list[Stamped], right: list[Stamped]) -> None:
+    one, other = book_of(left), book_of(right)
+    assert (one == other) == (one.digest == other.digest)
 
 
 @given(HISTORIES)
