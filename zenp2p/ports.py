@@ -51,7 +51,10 @@ class Network(Protocol):
         """Batches of messages; bounded, the oldest gossip is dropped first when we are slow (counted)."""
 
     async def publish(self, topic: str, data: bytes) -> None:
-        """Gossip `data`; returns when it is queued. Best effort: gossip may be lost."""
+        """Gossip `data`, whether we are in `topic` or not; returns when it is queued.
+
+        Best effort: gossip may be lost. From outside a topic it needs a connection with one who is in it.
+        """
 
     async def send(self, peer: OperatorKey, data: bytes) -> None:
         """Hand `data` to one peer over a direct stream, dialling it if its endpoint is known.
@@ -74,7 +77,10 @@ class Network(Protocol):
         """Answer requests of `protocol` with `handler`, under a deadline and a size limit."""
 
     def subscribe(self, topic: str) -> None:
-        """Take part in a gossip topic from now on."""
+        """Take part in a gossip topic from now on; nothing changes when we do already."""
+
+    def unsubscribe(self, topic: str) -> None:
+        """Take no more part in a gossip topic; what has come of it may still be handed over."""
 
     def learn(self, peer: OperatorKey, endpoint: Endpoint) -> None:
         """Remember where `peer` listens; the dialer keeps connections up, with back-off."""

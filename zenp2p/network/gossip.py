@@ -79,6 +79,8 @@ class SeenMessages(LastSeenCache):
 class Gossip(PatchedPubsub):
     """The pubsub service of one host."""
 
+    router: Router
+
     def __init__(
         self,
         host: Host,
@@ -119,7 +121,7 @@ class Gossip(PatchedPubsub):
     async def _greet(self, peer: ID, topic: str) -> None:
         await self.router.on_peer_subscribed(peer, topic)
         queue = self.peer_queues.get(peer)
-        if isinstance(queue, PacketQueue) and topic in self.topic_ids and topic not in queue.greeted:
+        if isinstance(queue, PacketQueue) and topic not in queue.greeted and self.router.mcache.window(topic):
             queue.greeted.add(topic)  # once a connection: a peer that subscribes again and again gets no more
             await self.router.send_recent_messages(peer, topic)
 
@@ -176,6 +178,7 @@ class Gossip(PatchedPubsub):
     async def _take_subscription(self, peer: ID, subscription: RPC.SubOpts) -> None:
         topic = subscription.topicid
         if not subscription.subscribe:
+            self.router.mesh.get(topic, set()).discard(peer)
             return self._forget_subscription(peer, topic)
         known = self._peer_subscription_count.get(peer, 0)
         if peer not in self.peer_topics.get(topic, ()) and known < self.limits.topics_max:

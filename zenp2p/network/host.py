@@ -128,6 +128,12 @@ class LibP2PNetwork:
         if self._life is not None:
             self._life.has_work.set()
 
+    def unsubscribe(self, topic: str) -> None:
+        """Take no more part in a gossip topic; our own messages still go to those who do."""
+        self._lasting.topics.pop(topic, None)
+        if self._life is not None:
+            self._life.has_work.set()
+
     def learn(self, peer: OperatorKey, endpoint: Endpoint) -> None:
         """Remember where `peer` listens and keep a connection up."""
         if peer != self.operator_key:

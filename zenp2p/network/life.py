@@ -91,12 +91,14 @@ class Life:
         await self.lasting.exchange.listen_direct(_owner(stream), stream)
 
     async def work(self) -> None:
-        """Subscribe to the topics and publish the messages that wait, for ever."""
+        """Join and leave topics, and publish the messages that wait, for ever."""
         lasting = self.lasting
         while True:
             self.has_work = trio.Event()
             for topic in [topic for topic in lasting.topics if topic not in self.gossip.topic_ids]:
                 await self.gossip.subscribe(topic)
+            for topic in [topic for topic in self.gossip.topic_ids if topic not in lasting.topics]:
+                await self.gossip.unsubscribe(topic)
             while lasting.outbox:
                 await self.gossip.publish(*lasting.outbox.popleft())
                 await trio.lowlevel.checkpoint()

@@ -157,6 +157,10 @@ class MemoryNetwork:
         """Take part in a gossip topic from now on."""
         self.topics.add(topic)
 
+    def unsubscribe(self, topic: str) -> None:
+        """Take no more part in a gossip topic."""
+        self.topics.discard(topic)
+
     def learn(self, peer: OperatorKey, endpoint: Endpoint) -> None:
         """Remember where `peer` listens: the two are linked while it really does."""
         if peer != self.operator_key:

@@ -200,6 +200,46 @@ async def test_gossip_stays_in_its_topic(opener: Opener) -> None:
         assert await nothing_for(networks[2], 0.2)
 
 
+async def test_who_is_not_in_a_topic_reaches_those_who_are_and_hears_nothing_of_it(opener: Opener) -> None:
+    async with opener(4, topics=["everybody"]) as networks:
+        outsider, *insiders = networks
+        for network in insiders:
+            network.subscribe("group")
+        await in_mesh(networks, "everybody")
+        await in_mesh(insiders, "group")
+        for number in range(5):
+            await outsider.publish("group", b"from outside %d" % number)
+        for network in insiders:
+            messages = await take(network, 5)
+            assert sorted(m.data for m in messages) == [b"from outside %d" % number for number in range(5)]
+            assert {message.topic for message in messages} == {"group"}
+        await insiders[0].publish("group", b"from inside")
+        for network in insiders[1:]:
+            assert [message.data for message in await take(network, 1)] == [b"from inside"]
+        assert await nothing_for(outsider, 0.2)
+
+
+async def test_who_leaves_a_topic_hears_no_more_of_it_until_it_is_back(opener: Opener) -> None:
+    async with opener(4, topics=["group"]) as networks:
+        leaver, *others = networks
+        await in_mesh(networks, "group")
+        leaver.unsubscribe("group")
+        leaver.unsubscribe("group")
+        leaver.unsubscribe("a topic that it never was in")
+        await others[0].publish("group", b"the last that it may hear")
+        while not await nothing_for(leaver, 0.3):
+            pass
+        await others[0].publish("group", b"without it")
+        await leaver.publish("group", b"from outside")
+        for network in others[1:]:
+            heard = {message.data for message in await take(network, 3)}
+            assert heard == {b"the last that it may hear", b"without it", b"from outside"}
+        assert await nothing_for(leaver, 0.2)
+        assert [message.data for message in await take(others[0], 1)] == [b"from outside"]
+        leaver.subscribe("group")
+        await in_mesh(networks, "group")
+
+
 async def test_a_message_above_the_limit_is_our_own_mistake(opener: Opener) -> None:
     async with opener(2, limits=Limits(message_size_max=100)) as (one, two):
         two.serve("echo", echo)
