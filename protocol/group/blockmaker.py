@@ -27,7 +27,7 @@ from protocol.group.kinds.registers import take_up
 from protocol.group.verdict_block import build_payload
 from protocol.group.vote import EVIDENCE_SIZE_MAX, EquivocationProof, check_equivocation
 from protocol.tracking.registration import Entry, check_deregistration, check_registration
-from protocol.units import Hash32
+from protocol.units import Hash32, Height
 
 EVIDENCE_BYTES_MAX = BLOCK_SIZE_MAX - EVIDENCE_SIZE_MAX
 """Bytes of proofs after which no further one goes into a block."""
@@ -116,14 +116,24 @@ def build_evidence(state: DataChain, chain: ChainView, proofs: Iterable[Equivoca
     return build_block(state, chain, Kind.EVIDENCE, payload)
 
 
+def next_stamp(state: DataChain, chain: ChainView) -> Height:
+    """Return the height of the last chain block that is buried: the next block's stamp.
+
+    Raises `NotYetKnown` while that is below the last one.
+    """
+    stamp = chain.tip()[0] - state.genesis.parameters.burial
+    if stamp < state.stamp_height:
+        raise NotYetKnown(f"no chain block from {state.stamp_height} on is buried here")
+    return Height(stamp)
+
+
 def build_block(state: DataChain, chain: ChainView, kind: Kind, payload: Payload) -> bytes:
     """Return the next block around `payload`, stamped with the last chain block that is buried."""
     if state.link_due and kind is not Kind.LINK:
         raise StaleMessage("a LINK block is due first")
-    stamp = chain.tip()[0] - state.genesis.parameters.burial
-    stamp_hash = chain.block_hash(stamp) if stamp >= state.stamp_height else None
-    if stamp_hash is None:
-        raise NotYetKnown(f"no chain block from {state.stamp_height} on is buried here")
+    stamp = next_stamp(state, chain)
+    stamp_hash = chain.block_hash(stamp)
+    assert stamp_hash is not None
     block = DataBlock(
         network=state.network,
         prefix=state.prefix,

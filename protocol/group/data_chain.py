@@ -26,21 +26,36 @@ from protocol.errors import (
 from protocol.genesis import Genesis, founding_id, network_id
 from protocol.group.certificate import check_certifies
 from protocol.group.data_block import (
+    AdmitPayload,
     CertifiedBlock,
     DataBlock,
     EvidencePayload,
+    ExpirePayload,
     LinkPayload,
     Payload,
+    RefusePayload,
     RegisterPayload,
+    RelocatePayload,
+    RemovePayload,
     VerdictPayload,
     block_hash,
     decode_block,
     decode_payload,
 )
 from protocol.group.elsewhere import Around, Elsewhere, Nowhere
+from protocol.group.kinds.arrivals import (
+    after_admit,
+    after_ending,
+    check_admit,
+    check_expire,
+    check_refuse,
+)
 from protocol.group.kinds.evidence import after_evidence, check_evidence
 from protocol.group.kinds.links import after_link, check_link
+from protocol.group.kinds.moves import after_relocate, check_relocate
 from protocol.group.kinds.registers import after_register, check_register
+from protocol.group.kinds.removals import after_remove, check_remove
+from protocol.group.kinds.slots import settle_slots
 from protocol.group.kinds.verdicts import after_verdict, check_verdict
 from protocol.group.membership import genesis_membership, shared_slots
 from protocol.group.state import GroupState, nothing
@@ -67,6 +82,11 @@ RULES: dict[type[Payload], Rule] = {
     RegisterPayload: Rule(check_register, after_register),
     VerdictPayload: Rule(check_verdict, after_verdict),
     EvidencePayload: Rule(check_evidence, after_evidence),
+    RelocatePayload: Rule(check_relocate, after_relocate),
+    AdmitPayload: Rule(check_admit, after_admit),
+    RefusePayload: Rule(check_refuse, after_ending),
+    ExpirePayload: Rule(check_expire, after_ending),
+    RemovePayload: Rule(check_remove, after_remove),
 }
 
 
@@ -200,10 +220,12 @@ class DataChain(GroupState):
         return chain.block_hash(block.stamp_height) == block.stamp_hash
 
 
-def _after(state: DataChain, block: DataBlock, payload: Payload, hashed: Hash32, around: Around) -> DataChain:
+def _after(
+    before: DataChain, block: DataBlock, payload: Payload, hashed: Hash32, around: Around
+) -> DataChain:
     """Return the state after a checked block."""
     state = replace(
-        state,
+        before,
         height=block.height,
         head=hashed,
         stamp_height=block.stamp_height,
@@ -212,6 +234,8 @@ def _after(state: DataChain, block: DataBlock, payload: Payload, hashed: Hash32,
         link_due=False,
     )
     after = RULES[type(payload)].after(state, block, payload, around)
+    if not after.is_closed:
+        after = settle_slots(after, before)
     assert isinstance(after, DataChain)
     return after
 

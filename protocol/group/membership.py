@@ -63,6 +63,15 @@ class Membership:
         """Return the Merkle root over the members' canonical bytes, in order."""
         return members_root(self.members)
 
+    def get(self, key: bytes) -> Member | None:
+        """Return the member with this key, or None."""
+        return next((member for member in self.members if member.operator_key == key), None)
+
+    def put(self, member: Member) -> "Membership":
+        """Return the membership with a member, in place of the one that has its key."""
+        others = (one for one in self.members if one.operator_key != member.operator_key)
+        return Membership.of((*others, member))
+
     def remove(self, key: bytes) -> "Membership":
         """Return the membership without `key`; `KeyError` when it is not there."""
         if key not in self:

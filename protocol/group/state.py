@@ -7,7 +7,7 @@ genesis file and the blocks. Which block may follow is `data_chain`'s business. 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from protocol.chain.view import ChainView
 from protocol.errors import InvalidBlock
@@ -25,6 +25,8 @@ from protocol.tracking.verdict import Registrations
 from protocol.units import Hash32, NetworkId, OperatorKey
 
 Checked = tuple[DataBlock, Payload]
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,11 @@ class Away:
 def nothing() -> MappingProxyType[Any, Any]:
     """Return an empty mapping that nobody can change."""
     return MappingProxyType({})
+
+
+def without(mapping: Mapping[K, V], key: K) -> Mapping[K, V]:
+    """Return a mapping without a key, which may not be in it."""
+    return MappingProxyType({other: value for other, value in mapping.items() if other != key})
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,11 +49,16 @@ class Group:
     def network(self) -> bytes:
         return network_id(self.genesis)
 
+    @property
+    def everybody(self) -> tuple[Operator, ...]:
+        """Who may be or become a voter."""
+        return self.founders
+
     def certificate(
         self, body: bytes, signers: Sequence[Operator] | None = None, round_: int = 0
     ) -> Certificate:
         """The certificate that these (or all present voters) make of a block."""
-        chosen = [one for one in self.founders if one.key in self.state.electorate]
+        chosen = [one for one in self.everybody if one.key in self.state.electorate]
         height, digest = self.state.height + 1, block_hash(body)
         slot = Slot(self.network, self.state.electorate_name, height, round_, Phase.PRECOMMIT)
         signed = [

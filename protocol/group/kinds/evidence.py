@@ -11,7 +11,8 @@ from protocol.errors import InvalidBlock, StaleMessage
 from protocol.group.data_block import DataBlock, EvidencePayload
 from protocol.group.elsewhere import Around
 from protocol.group.kinds.links import with_members
-from protocol.group.state import GroupState, Left
+from protocol.group.relocation import is_returning
+from protocol.group.state import GroupState, Left, without
 from protocol.group.vote import check_equivocation
 from protocol.units import Hash32, OperatorKey
 
@@ -39,14 +40,14 @@ def after_evidence(
 
 def dismiss(state: GroupState, key: OperatorKey, stamp_height: int, *, keeps_age: bool) -> GroupState:
     """Return the state without a member, whose seat stays here for its return."""
-    member = next(one for one in state.membership.members if one.operator_key == key)
-    came_back = state.returning.get(key)
-    age = came_back.age if came_back else member.age
+    member = state.membership.get(key)
+    assert member is not None
+    is_back = is_returning(state, key, stamp_height)
+    age = state.returning[key].age if is_back else member.age
     left = Left(age if keeps_age else 0, Hash32(member.name), stamp_height)
-    returning = {other: entry for other, entry in state.returning.items() if other != key}
     state = replace(
         state,
         left=MappingProxyType({**state.left, key: left}),
-        returning=MappingProxyType(returning),
+        returning=without(state.returning, key),
     )
     return with_members(state, state.membership.remove(key))

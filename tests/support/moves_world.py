@@ -1,0 +1,208 @@
+"""Two groups whose members come, move and go: a network above its least group sizes, with joiners to come.
+
+It is what one node holds of both data chains, and it plays everybody: joiners search their nonces, voters
+certify whatever the rules allow.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from types import MappingProxyType
+
+from protocol.codec import encode
+from protocol.codec import replace as replace_fields
+from protocol.genesis import Genesis
+from protocol.group.blockmaker import build_link, build_register, build_verdict
+from protocol.group.data_block import (
+    RegisterPayload,
+    RelocatePayload,
+    VerdictPayload,
+    block_hash,
+    decode_block,
+    decode_payload,
+)
+from protocol.group.data_chain import DataChain
+from protocol.group.elsewhere import Around, Standing
+from protocol.group.entropy import entropy_height
+from protocol.group.join_proof import JoinProver
+from protocol.group.kinds.registers import take_up
+from protocol.group.membership import Membership, genesis_membership
+from protocol.group.movemaker import build_join
+from protocol.group.name import home_draw, matches
+from protocol.parameters import DEVNET, Parameters
+from protocol.tracking.registration import registration_home
+from protocol.units import Hash32
+from tests.support.founding import founded_by
+from tests.support.group_world import Group
+from tests.support.operators import Operator, operator, staked_chain
+
+PARAMETERS = replace_fields(DEVNET, group_size=3, join_proof_bits=2)
+JOINERS = tuple(operator(1_000 + number) for number in range(8))
+NONCE_TRIES = 1_000
+
+
+@cache
+def founding(halves: tuple[int, int], parameters: Parameters) -> tuple[Genesis, tuple[Operator, ...]]:
+    """Return a genesis of so many founders whose names begin with 0, and with 1; and the founders."""
+    for attempt in range(200):
+        numbers = range(attempt * 100, attempt * 100 + sum(halves))
+        founders = tuple(sorted(map(operator, numbers), key=lambda one: one.key))
+        genesis = founded_by(founders, parameters=parameters)
+        zeros = sum(matches("0", member.name) for member in genesis_membership(genesis).members)
+        if zeros == halves[0]:
+            return genesis, founders
+    raise AssertionError(f"no founders whose names fall {halves}")
+
+
+@dataclass
+class Moves(Group):
+    """Groups 0 and 1 of one network, or the one group of a network that has not split."""
+
+    halves: tuple[int, int] = (5, 5)
+    parts: tuple[str, ...] = ("0", "1")
+    parameters: Parameters = PARAMETERS
+    states: dict[str, DataChain] = field(init=False, default_factory=dict)
+    standings: dict[Hash32, Standing] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.genesis, self.founders = founding(self.halves, self.parameters)
+        self.chain = staked_chain(self.everybody, self.tip)
+        whole = DataChain.from_genesis(self.genesis)
+        for part in self.parts:
+            self.states[part] = half(whole, part)
+        self.at(self.parts[0])
+
+    @property
+    def everybody(self) -> tuple[Operator, ...]:
+        return tuple(sorted((*self.founders, *JOINERS), key=lambda one: one.key))
+
+    def operator(self, key: bytes) -> Operator:
+        return next(one for one in self.everybody if one.key == key)
+
+    def at(self, prefix: str) -> DataChain:
+        """Let a group have its turn."""
+        self.state = self.states[prefix]
+        return self.state
+
+    def fitting(self, name: bytes) -> str:
+        """The group to which a name falls."""
+        return next(part for part in self.parts if matches(part, name))
+
+    def seated(self, key: bytes) -> str:
+        """The group of which an operator is a member."""
+        return next(part for part in self.parts if key in self.states[part].membership)
+
+    def home(self, one: Operator) -> str:
+        return self.fitting(home_draw(one.key))
+
+    def advance(self, body: bytes) -> None:
+        """Let the block's group certify it, and its LINK if one is due."""
+        block = decode_block(body)
+        before = self.at(block.prefix)
+        certified = self.certified(body)
+        self.state = self.states[block.prefix] = before.apply(certified, self.chain, self)
+        self.blocks.append(encode(certified))
+        hashed = block_hash(body)
+        self.standings[hashed] = Standing(hashed, block, decode_payload(block), before.electorate)
+
+    def settle(self, body: bytes) -> Hash32:
+        """Advance by a block and the LINK blocks that are due then; return the block's hash."""
+        self.advance(body)
+        prefix = decode_block(body).prefix
+        while self.states[prefix].link_due:
+            self.advance(build_link(self.at(prefix), self.chain))
+        return block_hash(body)
+
+    def judges(self, prefix: str) -> list[Operator]:
+        return [one for one in self.everybody if one.key in self.states[prefix].electorate]
+
+    def register(self, one: Operator, sequence: int = 1, ip: bytes = b"") -> None:
+        """Let an operator's registration stand in the chain of its stake's home."""
+        prefix = self.fitting(registration_home(one.stake_address))
+        envelope = one.envelope(sequence, network=self.network, ip=ip)
+        self.settle(build_register(self.at(prefix), self.chain, [envelope], []))
+
+    def untaken(self, prefix: str) -> list[Hash32]:
+        """The REGISTER blocks of the other groups that a group has still to take up."""
+        read = self.states[prefix].read
+        others = [part for part in self.parts if part != prefix]
+        return [one.block_hash for part in others for one in self.registers(part, read.get(part, 0))]
+
+    def judge(self, prefix: str, seq: int, silent: Iterable[Operator] = ()) -> Hash32:
+        """Let a group judge a challenge that the silent did not answer."""
+        self.at(prefix)
+        self.chain.mine_to(self.challenge(seq).judged_at)
+        absent = {one.key for one in silent}
+        taken = self.untaken(prefix)
+        book, _ = take_up(self.state, taken, Around(self.chain, self))
+        registered = self.state.judging(self.challenge(seq), book).registrations
+        answering = [one for one in self.everybody if one.key in registered and one.key not in absent]
+        answered = self.responses(seq, answering)
+        seen = [self.observation(judge, answered.values(), seq) for judge in self.judges(prefix)]
+        body = build_verdict(self.state, self.chain, seq, seen, answered, registers=taken, elsewhere=self)
+        return self.settle(body)
+
+    def judge_everywhere(self, seq: int, silent: Sequence[Operator] = ()) -> None:
+        """Let all groups judge a challenge, and the chain grow until its entropy is buried."""
+        self.chain.mine_to(seq * self.parameters.challenge_every)
+        for prefix in self.parts:
+            self.judge(prefix, seq, silent)
+        self.bury_entropy(seq)
+
+    def bury_entropy(self, seq: int) -> None:
+        self.chain.mine_to(entropy_height(seq, self.parameters) + self.parameters.burial)
+
+    def verdict_on(self, one: Operator, seq: int) -> Hash32:
+        """The VERDICT block that speaks of an operator."""
+        for standing in self.standings.values():
+            said = standing.payload
+            if not isinstance(said, VerdictPayload) or said.seq != seq:
+                continue
+            if any(verdict.operator_key == one.key for verdict in said.verdicts):
+                return standing.block_hash
+        raise AssertionError(f"no verdict on operator {one.number}")
+
+    def join(self, one: Operator, seq: int, ending: bytes = b"") -> Hash32:
+        """Let an operator's home group give it a ticket."""
+        verdict = self.verdict_on(one, seq)
+        return self.settle(build_join(self.at(self.home(one)), self.chain, self, one.key, verdict, ending))
+
+    def moved(self, ticket: bytes) -> RelocatePayload:
+        payload = self.standings[Hash32(ticket)].payload
+        assert isinstance(payload, RelocatePayload)
+        return payload
+
+    def nonce(self, ticket: bytes) -> int:
+        """The join proof of a ticket's holder."""
+        prover = JoinProver(self.moved(ticket).operator_key, ticket, self.parameters.join_proof_bits)
+        found = prover.search(NONCE_TRIES)
+        assert found is not None
+        return found
+
+    # What the rules ask of other groups.
+
+    def standing(self, block_hash: bytes) -> Standing | None:
+        return self.standings.get(Hash32(block_hash))
+
+    def registers(self, prefix: str, after: int) -> Sequence[Standing]:
+        mine = (one for one in self.standings.values() if one.block.prefix == prefix)
+        found = [one for one in mine if isinstance(one.payload, RegisterPayload) and one.block.height > after]
+        return sorted(found, key=lambda one: one.block.height)
+
+
+def half(whole: DataChain, prefix: str) -> DataChain:
+    """Return the founding state of one half of the founders."""
+    members = [
+        replace_fields(member, prefix=prefix)
+        for member in whole.membership.members
+        if matches(prefix, member.name)
+    ]
+    membership = Membership.of(members)
+    return replace(
+        whole,
+        prefix=prefix,
+        membership=membership,
+        electorate=membership.voters(),
+        granted=frozenset(key for key in whole.granted if matches(prefix, home_draw(key))),
+        events=MappingProxyType({}),
+    )
