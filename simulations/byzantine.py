@@ -76,7 +76,7 @@ class ForkedMouth:
         forged = data
         if self._rng.random() < TWICE_PROBABILITY:
             forged = self._forge(said)
-        for number in self._others():
+        for number in self._others(topic):
             told = data if self._rng.random() < 0.5 else forged
             self._network.transmit(self._host.number, number, topic, told)
         if isinstance(said, Vote) and self._rng.random() < STRAY_PROBABILITY:
@@ -89,13 +89,13 @@ class ForkedMouth:
             bends = self._rng.random() < TWICE_PROBABILITY
             self._versions[place] = self._forge(said) if bends else data
         some = self._rng.random() < TWICE_PROBABILITY
-        for number in self._others():
+        for number in self._others(topic):
             if not some or self._rng.random() < 0.5:
                 self._network.transmit(self._host.number, number, topic, self._versions[place])
 
-    def _others(self) -> list[int]:
-        """Return the numbers of all other parties."""
-        return [number for number in range(len(self._founded.members) + 2) if number != self._host.number]
+    def _others(self, topic: str) -> list[int]:
+        """Return the numbers of all others who hear a topic."""
+        return [number for number in self._network.listeners(topic) if number != self._host.number]
 
     def _forge(self, said: Bendable) -> bytes:
         """Return another statement for the same slot, signed."""

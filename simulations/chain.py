@@ -7,7 +7,7 @@ chain are tried elsewhere. Which block comes next is `miner`'s business. Spec: `
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protocol.chain.rules import ChainFamily
 from protocol.chain.script import address_script, push_number, script_address
@@ -35,6 +35,8 @@ class SimulatedBlock:
     """Balances after this block, of the addresses that it touches."""
     created: dict[OutPoint, TxOutput]
     spent: dict[OutPoint, Transaction]
+    _found: dict[bytes, int] = field(default_factory=dict)
+    """Balances after this block that were looked up, so that the next block need not look further down."""
 
     def branch(self) -> Iterator["SimulatedBlock"]:
         """Yield this block, its parent, and so on down to block 0."""
@@ -49,7 +51,19 @@ class SimulatedBlock:
 
     def balance(self, address: bytes) -> int:
         """Return what an address holds after this block."""
-        return next((b.balances[address] for b in self.branch() if address in b.balances), 0)
+        passed: list[SimulatedBlock] = []
+        balance = 0
+        for block in self.branch():
+            known = block.balances.get(address)
+            if known is None:
+                known = block._found.get(address)
+            if known is not None:
+                balance = known
+                break
+            passed.append(block)
+        for block in passed:
+            block._found[address] = balance
+        return balance
 
     def coin(self, outpoint: OutPoint) -> tuple[TxOutput, int] | None:
         """Return an output of this branch and the height of its block, or None."""

@@ -12,26 +12,35 @@ from protocol.units import Hash32
 
 Write = tuple[bytes, bytes | None]
 
+FAMILY_SIZE = 2
+"""Bytes of a key that name its family: the keys of one are looked through without those of the others."""
+
 
 class Disk:
     """A store of keys and values, and a list of recorded votes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, remembers: bool = True) -> None:
+        """`remembers` what was ever durable, for those who ask; that may be much."""
         self.votes: list[tuple[Slot, Hash32]] = []
         self.recorded: dict[Slot, Hash32] = {}
         self.ever_synced: set[bytes] = set()
         """Keys that were once written durably, though they may be deleted by now."""
-        self._safe: dict[bytes, bytes] = {}
-        self._now: dict[bytes, bytes] = {}
-        self._unsynced: list[Sequence[Write]] = []
+        self._remembers = remembers
+        self._families: dict[bytes, dict[bytes, bytes]] = {}
+        self._undo: list[Sequence[Write]] = []
+        """What takes back the batches that are not synced, one for each, in their order."""
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of `key`, or None."""
-        return self._now.get(key)
+        family = self._families.get(key[:FAMILY_SIZE])
+        return None if family is None else family.get(key)
 
     def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the (key, value) pairs under `prefix` in key order."""
-        return iter(sorted((key, value) for key, value in self._now.items() if key.startswith(prefix)))
+        """Yield the (key, value) pairs under `prefix`, which names a family, in key order."""
+        family = self._families.get(prefix[:FAMILY_SIZE])
+        if not family:
+            return iter(())
+        return iter(sorted([pair for pair in family.items() if pair[0].startswith(prefix)]))
 
     def record_vote(self, slot: Slot, content_hash: Hash32) -> None:
         """Append to the vote file and wait for the disk."""
@@ -40,31 +49,31 @@ class Disk:
 
     def write(self, writes: Sequence[Write], *, sync: bool) -> None:
         """Apply one atomic batch; a synced one makes everything before it safe too."""
-        _apply(self._now, writes)
-        self._unsynced.append(writes)
+        if not sync:
+            self._undo.append([(key, self.get(key)) for key in dict(writes)])
+        elif self._remembers:
+            self.ever_synced.update(key for batch in (*self._undo, writes) for key, _ in batch)
+        self._apply(writes)
         if sync:
-            for batch in self._unsynced:
-                _apply(self._safe, batch)
-                self.ever_synced.update(key for key, _ in batch)
-            self._unsynced.clear()
+            self._undo.clear()
 
     def cut_power(self, kept: int) -> None:
         """Lose all unsynced batches but the first `kept`."""
-        self._now = dict(self._safe)
-        for batch in self._unsynced[:kept]:
-            _apply(self._now, batch)
-        self._safe = dict(self._now)
-        self._unsynced.clear()
+        for undo in reversed(self._undo[kept:]):
+            self._apply(undo)
+        self._undo.clear()
 
     @property
     def unsynced(self) -> int:
         """How many batches a power cut may lose."""
-        return len(self._unsynced)
+        return len(self._undo)
 
-
-def _apply(store: dict[bytes, bytes], writes: Sequence[Write]) -> None:
-    for key, value in writes:
-        if value is None:
-            store.pop(key, None)
-        else:
-            store[key] = value
+    def _apply(self, writes: Sequence[Write]) -> None:
+        for key, value in writes:
+            family = self._families.get(key[:FAMILY_SIZE])
+            if family is None:
+                family = self._families[key[:FAMILY_SIZE]] = {}
+            if value is None:
+                family.pop(key, None)
+            else:
+                family[key] = value

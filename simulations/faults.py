@@ -48,7 +48,8 @@ class Faults:
 
     def heal(self) -> None:
         """End every fault but dishonesty; nodes that are down come up by themselves."""
-        self._healed = self._network.healed = self._miner.healed = True
+        self._healed = self._miner.healed = True
+        self._network.heal()
         self._network.split([])
         self._trace.note(self._scheduler.now_ms, "heal", 0)
 

@@ -198,6 +198,10 @@ class History:
         else:
             self.alarms.append(f"node {number}: {news.event} {dict(news.fields)}")
 
+    def connects(self, block: SimulatedBlock) -> None:
+        """A node has a block on its chain."""
+        self.connected[block.hash] = block
+
     def punishes(self, number: int, other: int, reason: str) -> None:
         """A node drops its connection to another."""
         if number in self.honest and other in self.honest:

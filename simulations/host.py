@@ -17,6 +17,7 @@ from protocol.node.effects import (
     Effect,
     Incoming,
     Learn,
+    Mine,
     Persist,
     Probe,
     ProbeResult,
@@ -24,16 +25,16 @@ from protocol.node.effects import (
     Punish,
     RecordVote,
     Send,
+    Subscribe,
+    Unsubscribe,
 )
 from protocol.node.machine import Node
 from protocol.node.records import BALLOT
 from protocol.tracking.response import ProbeRequest
 from protocol.units import OperatorKey
-from simulations import founding
 from simulations.chain import SimulatedBlock, View
-from simulations.disk import Disk
+from simulations.disk import Disk, Write
 from simulations.founding import Founding
-from simulations.history import History
 from simulations.network import Network
 from simulations.options import Options, Plant
 from simulations.scheduler import Scheduler
@@ -43,6 +44,37 @@ INBOX_MS = 2
 """Messages that come within this time are handed in as one batch."""
 CHAIN_STEP_MS = 3
 """Between two blocks that are connected or disconnected."""
+
+
+class Watcher(Protocol):
+    """Somebody who sees everything, and whom no node knows."""
+
+    def said(self, number: int, data: bytes, disk: Disk) -> None:
+        """A node hands a message to the network."""
+
+    def wrote(self, number: int, writes: Sequence[Write]) -> None:
+        """A node wrote a batch to its store."""
+
+    def took(self, number: int, view: View, batch: Sequence[Incoming], *, lived: bool) -> None:
+        """A node was handed messages; `lived` through carrying out what follows."""
+
+    def probed(self, number: int, key: bytes, request: ProbeRequest, result: ProbeResult) -> None:
+        """A dial-back ended, and what it found is written."""
+
+    def acknowledged(self, number: int, packed: bytes, disk: Disk) -> None:
+        """A node took a registration from its user."""
+
+    def lost_power(self, number: int) -> None:
+        """What a node had not synced may be lost."""
+
+    def announced(self, number: int, news: Announce) -> None:
+        """A node told its operator something."""
+
+    def punishes(self, number: int, other: int, reason: str) -> None:
+        """A node drops its connection to another."""
+
+    def connects(self, block: SimulatedBlock) -> None:
+        """A node has a block on its chain."""
 
 
 class Crash(Exception):
@@ -85,7 +117,7 @@ class Host:
         rng: random.Random,
         scheduler: Scheduler,
         network: Network,
-        history: History,
+        watcher: Watcher,
         trace: Trace,
         counts: FaultCounts,
     ) -> None:
@@ -100,7 +132,7 @@ class Host:
         self._options = options
         self._rng = rng
         self._scheduler = scheduler
-        self._history = history
+        self._watcher = watcher
         self._trace = trace
         self._counts = counts
         self._inbox: list[Incoming] = []
@@ -138,6 +170,8 @@ class Host:
             self._forget_votes()
         guard = VoteGuard(self.disk.votes)
         self.node = Node(self._founded.genesis, self.party.signer, self.view, self.disk, guard)
+        for topic in self.node.topics:
+            self.network.subscribe(self.number, topic)
         self._step(lambda node: node.start(self._scheduler.now_ms))
         life = self._life
         self._scheduler.after(self._rng.randrange(self._options.tick_ms), lambda: self._tick(life))
@@ -156,6 +190,7 @@ class Host:
 
     def _go_down(self) -> None:
         self.node = None
+        self.network.leave(self.number)
         self._inbox.clear()
         self._fuse = None
         self._counts.crashes += 1
@@ -163,7 +198,7 @@ class Host:
         self._trace.note(self._scheduler.now_ms, "power cut" if cut else "crash", self.number)
         if cut:
             self.disk.cut_power(self._rng.randint(0, self.disk.unsynced))
-            self._history.lost_power(self.number)
+            self._watcher.lost_power(self.number)
         pause = self._rng.randint(1, self._options.down_max_ms)
         self._scheduler.after(pause, self.boot)
 
@@ -187,7 +222,7 @@ class Host:
             return
         batch, self._inbox = self._inbox, []
         lived = self._step(lambda node: node.receive(batch))
-        self._history.took(self.number, self.view, batch, lived=lived)
+        self._watcher.took(self.number, self.view, batch, lived=lived)
 
     def _tick(self, life: int) -> None:
         if not self._is_alive(life):
@@ -215,7 +250,7 @@ class Host:
             self._scheduler.now_ms, "connect" if connected else "disconnect", self.number, block.hash
         )
         if connected:
-            self._history.connected[block.hash] = block
+            self._watcher.connects(block)
             self._step(lambda node: node.connect(block.height, block.hash))
         else:
             self._step(lambda node: node.disconnect(block.height, block.hash))
@@ -226,7 +261,7 @@ class Host:
         """Hand in a registration as its user does; return whether the data chain has taken it up."""
         try:
             if self._step(lambda node: node.submit(packed)):
-                self._history.acknowledged(self.number, packed, self.disk)
+                self._watcher.acknowledged(self.number, packed, self.disk)
         except ProtocolError:
             return True
         return False
@@ -272,7 +307,7 @@ class Host:
             self._burn()
             writes = [(persist.key, persist.value) for persist in persists]
             self.disk.write(writes, sync=any(persist.durable for persist in persists))
-            self._history.wrote(self.number, writes)
+            self._watcher.wrote(self.number, writes)
         for effect in effects:
             if isinstance(effect, RecordVote):
                 self._burn()
@@ -283,11 +318,11 @@ class Host:
             match effect:
                 case Publish():
                     self._burn()
-                    self._history.said(self.number, effect.data, self.disk)
+                    self._watcher.said(self.number, effect.data, self.disk)
                     self.mouth.publish(effect.topic, effect.data)
                 case Send():
                     self._burn()
-                    self._history.said(self.number, effect.data, self.disk)
+                    self._watcher.said(self.number, effect.data, self.disk)
                     self.mouth.send(effect.peer, effect.data)
                 case Probe():
                     self._burn()
@@ -295,10 +330,14 @@ class Host:
                 case Punish():
                     other = self.network.drop(self.number, effect.peer)
                     if other is not None:
-                        self._history.punishes(self.number, other, effect.reason)
+                        self._watcher.punishes(self.number, other, effect.reason)
                 case Announce():
-                    self._history.announced(self.number, effect)
-                case Learn() | RecordVote() | Persist():
+                    self._watcher.announced(self.number, effect)
+                case Subscribe():
+                    self.network.subscribe(self.number, effect.topic)
+                case Unsubscribe():
+                    self.network.unsubscribe(self.number, effect.topic)
+                case Learn() | RecordVote() | Persist() | Mine():
                     pass
 
     def _probe(self, effect: Probe) -> None:
@@ -308,8 +347,8 @@ class Host:
         def done(result: ProbeResult) -> None:
             if not self._is_alive(life):
                 return
-            here = self.view.block_hash(request.seq * founding.PARAMETERS.challenge_every)
+            here = self.view.block_hash(request.seq * self._founded.genesis.parameters.challenge_every)
             if self._step(lambda node: node.probed(result)) and here == request.anchor_hash:
-                self._history.probed(self.number, effect.peer, request, result)
+                self._watcher.probed(self.number, effect.peer, request, result)
 
         self.network.probe(self.number, effect, done)

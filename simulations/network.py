@@ -5,6 +5,7 @@ chance. What the messages say is nobody's business here. Spec: `spec/simulation.
 """
 
 import random
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -19,6 +20,8 @@ PUNISHED_MS = 500
 """How long a dropped connection stays down."""
 UNREACHED_MS = 3_000
 """After this time a dial-back without an answer is given up."""
+Message = tuple[int, "Party", Incoming, bytes]
+"""Sender, receiver, what is said, and what stands for it in the trace."""
 
 
 class Party(Protocol):
@@ -53,16 +56,40 @@ class Network:
         self._counts = counts
         self._parties: list[Party] = []
         self._by_key: dict[bytes, Party] = {}
+        self._topics: dict[str, dict[int, Party]] = defaultdict(dict)
+        """Who hears a topic, by number."""
         self._sides: dict[int, int] = {}
         self._dropped: dict[tuple[int, int], int] = {}
         self._last_arrival: dict[tuple[int, int], int] = {}
-        self.healed = False
+        self._under_way: dict[int, list[Message]] = {}
+        """By the millisecond at which they arrive."""
+        self._loses = options.has(Fault.LOSS)
+        self._delays = options.has(Fault.DELAY)
+        self._reorders = options.has(Fault.REORDERING)
+        self._latency_span = options.latency_max_ms - options.latency_min_ms + 1
+
+    def heal(self) -> None:
+        """Let no fault strike any more: everything arrives, at its time and in order."""
+        self._loses = self._delays = self._reorders = False
 
     def join(self, party: Party) -> None:
         """Give a party its address: its number."""
         assert party.number == len(self._parties)
         self._parties.append(party)
         self._by_key[party.key] = party
+
+    def subscribe(self, number: int, topic: str) -> None:
+        """Let a party hear a topic."""
+        self._topics[topic][number] = self._parties[number]
+
+    def unsubscribe(self, number: int, topic: str) -> None:
+        """Let a party hear a topic no more; it may still publish there."""
+        self._topics[topic].pop(number, None)
+
+    def leave(self, number: int) -> None:
+        """Let a party hear no topic any more."""
+        for listeners in self._topics.values():
+            listeners.pop(number, None)
 
     def split(self, sides: Sequence[int]) -> None:
         """Cut the network: party n is on side `sides[n]`, and hears that side only. Empty: whole again."""
@@ -81,10 +108,12 @@ class Network:
         return party.number
 
     def publish(self, sender: int, topic: str, data: bytes) -> None:
-        """Gossip to everybody else."""
-        for party in self._parties:
-            if party.number != sender:
-                self.transmit(sender, party.number, topic, data)
+        """Gossip to everybody else who hears the topic."""
+        source = self._parties[sender]
+        message, mark = Incoming(source.key, source.ip, topic, data), self._trace.mark(data)
+        for party in self._topics[topic].values():
+            if party is not source:
+                self._carry(sender, party, message, mark)
 
     def send(self, sender: int, key: OperatorKey, data: bytes) -> None:
         """Hand a message to one party."""
@@ -94,15 +123,27 @@ class Network:
 
     def transmit(self, sender: int, receiver: int, topic: str, data: bytes) -> None:
         """Carry one message over one link, as well as the link does."""
-        if self._is_lost(sender, receiver):
+        source = self._parties[sender]
+        message = Incoming(source.key, source.ip, topic, data)
+        self._carry(sender, self._parties[receiver], message, self._trace.mark(data))
+
+    def listeners(self, topic: str) -> list[int]:
+        """Return the numbers of those who hear a topic."""
+        return list(self._topics[topic])
+
+    def _carry(self, sender: int, party: Party, message: Incoming, mark: bytes) -> None:
+        if self._is_lost(sender, party.number):
             self._lose()
             return
-        copies = 2 if self._strikes(Fault.DELAY, self._options.duplicate_probability) else 1
+        copies = 2 if self._delays and self._rng.random() < self._options.duplicate_probability else 1
         for _ in range(copies):
-            arrival = self._arrival(sender, receiver)
-            self._scheduler.after(
-                arrival - self._scheduler.now_ms, lambda: self._deliver(sender, receiver, topic, data)
-            )
+            arrival = self._arrival(sender, party.number)
+            due = self._under_way.get(arrival)
+            if due is None:
+                self._under_way[arrival] = [(sender, party, message, mark)]
+                self._scheduler.after(arrival - self._scheduler.now_ms, self._deliver)
+            else:
+                due.append((sender, party, message, mark))
 
     def probe(self, sender: int, effect: Probe, done: Callable[[ProbeResult], None]) -> None:
         """Dial a party back at the address it named, and ask."""
@@ -134,28 +175,30 @@ class Network:
             return ProbeResult(effect.token, b"", b"", False)
         return ProbeResult(effect.token, party.ip, reply, True)
 
-    def _deliver(self, sender: int, receiver: int, topic: str, data: bytes) -> None:
-        party, source = self._parties[receiver], self._parties[sender]
-        if not party.is_up or not self.linked(sender, receiver):
-            self._lose()
-            return
-        self._trace.note(self._scheduler.now_ms, f"hear {sender}", receiver, data)
-        party.hear(Incoming(source.key, source.ip, topic, data))
+    def _deliver(self) -> None:
+        """Let everything arrive that is due now."""
+        now, heard = self._scheduler.now_ms, self._trace.heard
+        for sender, party, message, mark in self._under_way.pop(now):
+            if not party.is_up or (self._sides and not self.linked(sender, party.number)):
+                self._lose()
+                continue
+            heard(now, sender, party.number, mark)
+            party.hear(message)
 
     def _is_lost(self, sender: int, receiver: int) -> bool:
-        if not self.linked(sender, receiver):
+        if self._sides and not self.linked(sender, receiver):
             return True
-        if self._dropped.get((sender, receiver), 0) > self._scheduler.now_ms:
+        if self._dropped and self._dropped.get((sender, receiver), 0) > self._scheduler.now_ms:
             return True
-        return self._strikes(Fault.LOSS, self._options.loss_probability)
+        return self._loses and self._rng.random() < self._options.loss_probability
 
     def _lose(self) -> None:
         self._counts.lost += 1
 
     def _latency(self) -> int:
-        options = self._options
-        latency = self._rng.randint(options.latency_min_ms, options.latency_max_ms)
-        if self._strikes(Fault.DELAY, options.delay_probability):
+        options, chance = self._options, self._rng.random
+        latency = options.latency_min_ms + int(chance() * self._latency_span)
+        if self._delays and chance() < options.delay_probability:
             self._counts.delayed += 1
             latency += self._rng.randint(1, options.delay_max_ms)
         return latency
@@ -163,14 +206,12 @@ class Network:
     def _arrival(self, sender: int, receiver: int) -> int:
         """Return when a message sent now arrives; without reordering, after all before it."""
         arrival = self._scheduler.now_ms + self._latency()
-        last = self._last_arrival.get((sender, receiver), 0)
+        link = (sender, receiver)
+        last = self._last_arrival.get(link, 0)
         if arrival < last:
-            if self._options.has(Fault.REORDERING) and not self.healed:
-                self._counts.reordered += 1
-            else:
-                arrival = last
-        self._last_arrival[(sender, receiver)] = max(arrival, last)
+            if not self._reorders:
+                return last
+            self._counts.reordered += 1
+        else:
+            self._last_arrival[link] = arrival
         return arrival
-
-    def _strikes(self, fault: Fault, probability: float) -> bool:
-        return not self.healed and self._options.has(fault) and self._rng.random() < probability

@@ -1,8 +1,7 @@
-"""Virtual time: what happens next, and nothing else.
+"""Virtual time: a queue of actions, run one after the other in the order of their times.
 
-Answers for: actions run in the order of their times, and those of one time in the order in which
-they were asked for, so that one seed gives one run. Time is whole milliseconds and costs none.
-What happens is left to the actors. Spec: `spec/simulation.md`.
+Answers for: two actions of one time run in the order in which they were asked for, so that a run is the
+same every time. What the actions do is the actors' business. Spec: `spec/simulation.md`.
 """
 
 import heapq
@@ -11,29 +10,38 @@ from collections.abc import Callable
 Action = Callable[[], None]
 
 EVENTS_MAX = 2_000_000
-"""Actions of one run; more is a loop of messages that feeds itself."""
+"""Actions of one run unless it says otherwise; more is a loop of messages that feeds itself."""
 
 
 class Scheduler:
     """A virtual clock and the actions that wait for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, events_max: int = EVENTS_MAX) -> None:
         self.now_ms = 0
         self.events = 0
-        self._asked = 0
-        self._waiting: list[tuple[int, int, Action]] = []
+        self._events_max = events_max
+        self._times: list[int] = []
+        """The milliseconds at which something is due, a heap."""
+        self._due: dict[int, list[Action]] = {}
 
     def after(self, delay_ms: int, action: Action) -> None:
         """Run `action` so many milliseconds from now."""
-        self._asked += 1
-        heapq.heappush(self._waiting, (self.now_ms + max(0, delay_ms), self._asked, action))
+        time = self.now_ms + max(0, delay_ms)
+        due = self._due.get(time)
+        if due is None:
+            self._due[time] = [action]
+            heapq.heappush(self._times, time)
+        else:
+            due.append(action)
 
     def run_until(self, time_ms: int) -> None:
-        """Let everything happen that is due up to `time_ms`; raises `RuntimeError` past `EVENTS_MAX`."""
-        while self._waiting and self._waiting[0][0] <= time_ms:
-            self.now_ms, _, action = heapq.heappop(self._waiting)
-            self.events += 1
-            if self.events > EVENTS_MAX:
-                raise RuntimeError(f"{EVENTS_MAX} events and no end")
-            action()
+        """Let everything happen that is due up to `time_ms`; raises `RuntimeError` past the most events."""
+        while self._times and self._times[0] <= time_ms:
+            self.now_ms = self._times[0]
+            for action in self._due[self.now_ms]:  # an action may ask for another one at once
+                self.events += 1
+                if self.events > self._events_max:
+                    raise RuntimeError(f"{self._events_max} events and no end")
+                action()
+            del self._due[heapq.heappop(self._times)]
         self.now_ms = max(self.now_ms, time_ms)

@@ -11,6 +11,7 @@ from protocol.group.vote import Proposal, Slot, Vote
 from protocol.node.effects import Incoming
 from simulations.byzantine import ForkedMouth
 from simulations.cluster import Cluster
+from simulations.network import Party
 from simulations.options import Fault, Options
 from simulations.reading import read_signed
 from simulations.signatures import remembered_signatures
@@ -32,15 +33,15 @@ def overheard(cluster: Cluster) -> dict[Slot, set[bytes]]:
     """Run a cluster; return what its dishonest member said in each slot, signed rightly."""
     key = cluster.hosts[cluster.byzantine[0]].key
     said: dict[Slot, set[bytes]] = defaultdict(set)
-    transmit = cluster.network.transmit
+    carry = cluster.network._carry
 
-    def listen(sender: int, receiver: int, topic: str, data: bytes) -> None:
-        statement = read_signed(data)
+    def listen(sender: int, party: Party, message: Incoming, mark: bytes) -> None:
+        data, statement = message.data, read_signed(message.data)
         if isinstance(statement, Vote | Proposal) and statement.signer == key and verified(data, key):
             said[statement.slot].add(data[1 + SIGNATURE_SIZE :])
-        transmit(sender, receiver, topic, data)
+        carry(sender, party, message, mark)
 
-    cluster.network.transmit = listen  # type: ignore[method-assign]
+    cluster.network._carry = listen  # type: ignore[method-assign]
     with remembered_signatures():
         outcome = cluster.run()
     assert not outcome.violations and not outcome.pending and outcome.faults.byzantine_votes
@@ -82,15 +83,15 @@ def test_a_sly_one_never_contradicts_itself_and_stays() -> None:
 def test_nobody_speaks_under_the_key_of_an_honest_member_but_itself() -> None:
     cluster = next(lonely(sly=False))
     honest = {host.key: host.number for host in cluster.honest}
-    hear = cluster.network._deliver
+    carry = cluster.network._carry
 
-    def watch(sender: int, receiver: int, topic: str, data: bytes) -> None:
-        statement = read_signed(data)
+    def watch(sender: int, party: Party, message: Incoming, mark: bytes) -> None:
+        data, statement = message.data, read_signed(message.data)
         if sender in cluster.byzantine and isinstance(statement, Vote) and verified(data, statement.signer):
             assert statement.signer not in honest or passed_on(cluster, data)
-        hear(sender, receiver, topic, data)
+        carry(sender, party, message, mark)
 
-    cluster.network._deliver = watch  # type: ignore[method-assign]
+    cluster.network._carry = watch  # type: ignore[method-assign]
     assert not cluster.run().violations
 
 

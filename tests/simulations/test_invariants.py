@@ -32,7 +32,7 @@ QUIET = 999
 def clean_run() -> Cluster:
     """One run without faults."""
     with remembered_signatures():
-        cluster = Cluster(0, Options(faults=frozenset()))
+        cluster = Cluster(2, Options(faults=frozenset()))
         outcome = cluster.run()
     assert not outcome.violations and not outcome.pending
     return cluster
@@ -304,7 +304,7 @@ def test_what_is_stranded_is_an_alarm_unless_the_chain_breaks_its_burial(ended: 
 
 
 def test_a_challenge_that_was_void_from_the_beginning_is_noted_and_need_not_be_judged() -> None:
-    cluster = Cluster(0, Options(faults=frozenset()))
+    cluster = Cluster(2, Options(faults=frozenset()))
     number, seq = cluster.history.honest[0], 3
     while cluster.miner.tip.height < 14:
         cluster.miner._mine()

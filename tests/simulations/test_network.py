@@ -53,6 +53,7 @@ class Place:
         self.ears = [Ear(number, self.scheduler) for number in range(3)]
         for ear in self.ears:
             self.network.join(ear)
+            self.network.subscribe(ear.number, "topic")
 
     def send_many(self) -> list[int]:
         """Send numbered messages from 0 to 1, 5 ms apart; return the numbers as they arrive."""
@@ -86,6 +87,23 @@ def test_gossip_reaches_everybody_but_its_sender() -> None:
     place.scheduler.run_until(100)
     heard = [[incoming.topic for _, incoming in ear.heard] for ear in place.ears]
     assert heard == [["topic"], [], ["topic"]]
+
+
+def test_who_left_a_topic_hears_it_no_more_and_may_still_speak_there() -> None:
+    place = Place()
+    place.network.subscribe(0, "other")
+    place.network.unsubscribe(0, "topic")
+    for topic in ("topic", "other"):
+        place.network.publish(1, topic, b"news")
+    place.network.publish(0, "topic", b"from outside")
+    place.scheduler.run_until(100)
+    heard = [sorted((incoming.topic, incoming.data) for _, incoming in ear.heard) for ear in place.ears]
+    assert heard[0] == [("other", b"news")] and heard[1] == [("topic", b"from outside")]
+    assert heard[2] == [("topic", b"from outside"), ("topic", b"news")]
+    place.network.leave(2)
+    place.network.publish(1, "topic", b"late")
+    place.scheduler.run_until(200)
+    assert len(place.ears[2].heard) == 2 and place.network.listeners("topic") == [1]
 
 
 def test_lost_messages_are_counted_and_do_not_arrive() -> None:
@@ -139,7 +157,7 @@ def test_a_dropped_connection_comes_back() -> None:
 
 def test_after_the_healing_no_fault_strikes() -> None:
     place = Place(*Fault, loss_probability=0.9, delay_probability=0.9)
-    place.network.healed = True
+    place.network.heal()
     assert place.send_many() == list(range(MESSAGES))
 
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from simulations import scheduler as tried
 from simulations.scheduler import Scheduler
 
 
@@ -29,9 +28,8 @@ def test_what_an_action_asks_for_happens_too() -> None:
     assert log == [0, 10, 20, 30]
 
 
-def test_a_loop_that_feeds_itself_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tried, "EVENTS_MAX", 100)
-    scheduler = Scheduler()
+def test_a_loop_that_feeds_itself_ends() -> None:
+    scheduler = Scheduler(events_max=100)
 
     def again() -> None:
         scheduler.after(0, again)
