@@ -18,11 +18,14 @@ from protocol.group.data_block import (
     EvidencePayload,
     Kind,
     LinkPayload,
+    MergePayload,
     Payload,
     RegisterPayload,
+    SplitPayload,
 )
 from protocol.group.data_chain import NOWHERE, DataChain
-from protocol.group.elsewhere import Around, Elsewhere
+from protocol.group.elsewhere import Around, Elsewhere, Standing
+from protocol.group.kinds.partition import asks_to_merge, halves, may_split, must_merge
 from protocol.group.kinds.registers import take_up
 from protocol.group.verdict_block import build_payload
 from protocol.group.vote import EVIDENCE_SIZE_MAX, EquivocationProof, check_equivocation
@@ -125,6 +128,25 @@ def next_stamp(state: DataChain, chain: ChainView) -> Height:
     if stamp < state.stamp_height:
         raise NotYetKnown(f"no chain block from {state.stamp_height} on is buried here")
     return Height(stamp)
+
+
+def build_split(state: DataChain, chain: ChainView) -> bytes:
+    """Return the SPLIT block; raises `StaleMessage` unless the group may split."""
+    if not may_split(state):
+        raise StaleMessage("not enough voters in both halves to split")
+    zeros, ones = halves(state)
+    return build_block(state, chain, Kind.SPLIT, SplitPayload(zeros=zeros, ones=ones))
+
+
+def build_merge(state: DataChain, chain: ChainView, because: Standing | None = None) -> bytes:
+    """Return the MERGE block of a group that is too small, or that the MERGE block `because` asks to.
+
+    Raises `StaleMessage` when neither is so.
+    """
+    if not (must_merge(state) if because is None else asks_to_merge(state, because)):
+        raise StaleMessage("nothing to merge for")
+    payload = MergePayload(because=because.block_hash if because else b"")
+    return build_block(state, chain, Kind.MERGE, payload)
 
 
 def build_block(state: DataChain, chain: ChainView, kind: Kind, payload: Payload) -> bytes:

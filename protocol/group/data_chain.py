@@ -32,11 +32,13 @@ from protocol.group.data_block import (
     EvidencePayload,
     ExpirePayload,
     LinkPayload,
+    MergePayload,
     Payload,
     RefusePayload,
     RegisterPayload,
     RelocatePayload,
     RemovePayload,
+    SplitPayload,
     VerdictPayload,
     block_hash,
     decode_block,
@@ -53,6 +55,7 @@ from protocol.group.kinds.arrivals import (
 from protocol.group.kinds.evidence import after_evidence, check_evidence
 from protocol.group.kinds.links import after_link, check_link
 from protocol.group.kinds.moves import after_relocate, check_relocate
+from protocol.group.kinds.partition import after_merge, after_split, check_merge, check_split
 from protocol.group.kinds.registers import after_register, check_register
 from protocol.group.kinds.removals import after_remove, check_remove
 from protocol.group.kinds.slots import settle_slots
@@ -87,6 +90,8 @@ RULES: dict[type[Payload], Rule] = {
     RefusePayload: Rule(check_refuse, after_ending),
     ExpirePayload: Rule(check_expire, after_ending),
     RemovePayload: Rule(check_remove, after_remove),
+    SplitPayload: Rule(check_split, after_split),
+    MergePayload: Rule(check_merge, after_merge),
 }
 
 
@@ -206,6 +211,8 @@ class DataChain(GroupState):
             raise StaleMessage(f"block {block.height} is decided")
         if block.height > self.height + 1:
             raise NotYetKnown(f"block {block.height}, we are at {self.height}")
+        if self.is_closed:
+            raise InvalidBlock(f"the data chain of group {self.prefix!r} ended at {self.height}")
         if block.previous != self.head:
             raise InvalidBlock(f"block {block.height} does not follow {self.head.hex()[:16]}")
 

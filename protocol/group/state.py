@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from protocol.chain.view import ChainView
 from protocol.errors import InvalidBlock
 from protocol.genesis import Genesis
-from protocol.group.data_block import DataBlock, Move, Payload
+from protocol.group.data_block import DataBlock, Kind, Move, Payload
 from protocol.group.membership import Membership
 from protocol.group.name import matches
 from protocol.group.quorum import Electorate
@@ -127,9 +127,16 @@ class GroupState:
     returning: Mapping[OperatorKey, Returning] = field(default_factory=nothing)
     ended: Mapping[Hash32, int] = field(default_factory=nothing)
     """Tickets that ended here, by the stamp of the block that ended them."""
-    is_closed: bool = False
-    """Whether the last block ended this chain: the group split, or goes on with its sibling."""
+    closed_by: Kind | None = None
+    """The kind of the last block, if it ended this chain: SPLIT or MERGE."""
+    splits: tuple[int, ...] = ()
+    """The heights at which the groups of the shorter prefixes split, from the whole network's on."""
     _checked: dict[Hash32, Checked] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the last block ended this chain: the group split, or goes on with its sibling."""
+        return self.closed_by is not None
 
     @property
     def electorate_name(self) -> str:

@@ -97,7 +97,7 @@ class CatchUp:
 
     def on_status(self, status: Status, neighbour: OperatorKey, now: int) -> list[Effect]:
         """Note what a member says it has, and that the neighbour who handed it over may have it."""
-        height, period = self._group.reach, self._lister.period
+        height, period = self._group.held_height, self._lister.period
         if status.data_height <= height and status.lists <= period:
             return []
         self._neighbours.pop(neighbour, None)
@@ -116,7 +116,7 @@ class CatchUp:
     def ask(self, now: int) -> list[Effect]:
         """Ask for what we lack, each time somebody else."""
         effects: list[Effect] = []
-        height, period = self._group.reach, self._lister.period
+        height, period = self._group.held_height, self._lister.period
         peer = None if self._group.refuted else self._blocks.next(height, now, self._may_ask)
         if peer is not None:
             request = BlocksRequest(network=self._network, first=height + 1)

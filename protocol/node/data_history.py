@@ -67,6 +67,10 @@ class DataHistory:
         """Return the last block of each group's data chain."""
         return (Head(prefix=self.state.prefix, height=self.state.height, block_hash=self.state.head),)
 
+    def reach(self, heads: tuple[Head, ...]) -> Mapping[str, int]:
+        """Return up to what height blocks are behind these heads."""
+        return {head.prefix: head.height for head in heads}
+
     def block_hash(self, prefix: str, height: int) -> Hash32 | None:
         """Return the hash of one data block, the network id at 0, None above the head."""
         known = prefix == self.state.prefix and 0 <= height < len(self._hashes)
@@ -103,5 +107,6 @@ class DataHistory:
                 seq=ChallengeSeq(payload.seq),
                 anchor_hash=Hash32(payload.anchor_hash),
                 verdicts=payload.verdicts,
+                parts=payload.parts,
             )
         return block

@@ -93,7 +93,7 @@ class GroupMachine(DataHistory):
         return self._held.is_refuted
 
     @property
-    def reach(self) -> int:
+    def held_height(self) -> int:
         """The height up to which certified blocks are here, those that are held back included."""
         return self.state.height + len(self._held)
 
@@ -174,7 +174,7 @@ class GroupMachine(DataHistory):
     def take_block(self, data: bytes, now: int) -> list[Effect]:
         """Take a certified block from a peer; raises `ProtocolError` when it is none."""
         certified = decode_certified(data)
-        if self.refuted or decode_block(certified.block).height <= self.reach:
+        if self.refuted or decode_block(certified.block).height <= self.held_height:
             return []
         return self._take(certified)
 
@@ -282,7 +282,7 @@ class GroupMachine(DataHistory):
             return []
         effects: list[Effect] = []
         for certified in self._held.release():
-            if decode_block(certified.block).height == self.reach + 1:
+            if decode_block(certified.block).height == self.held_height + 1:
                 effects += self._take(certified)  # what does not follow on is asked for again
         self._unjudged = not self.contradicted
         return effects

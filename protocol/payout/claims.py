@@ -31,6 +31,8 @@ class VerdictRecord:
     seq: int
     anchor_hash: Hash32
     verdicts: tuple[Verdict, ...]
+    parts: tuple[str, ...]
+    """The regions whose operators it judges, as prefixes."""
 
 
 class Claim(Wire):

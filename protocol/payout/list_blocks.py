@@ -5,13 +5,16 @@ into its list, those that came a period late included; and until when a voter wa
 for a missing one. Who is paid by them is left to `claims`. Spec: `spec/payout_list.md`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
 from protocol.chain.view import ChainView
 from protocol.errors import NotYetKnown
 from protocol.genesis import Genesis, period_heights
+from protocol.group.regions import uncovered
 from protocol.payout.claims import VerdictRecord
-from protocol.payout.list_header import Head
+
+Reach = Mapping[str, int]
+"""By prefix, up to what height a list reads a group's blocks: its head, or where a former group ended."""
 
 
 def period_challenges(genesis: Genesis, period: int) -> range:
@@ -37,22 +40,21 @@ def lateness_deadline(genesis: Genesis, period: int) -> int:
 def select_records(
     genesis: Genesis,
     period: int,
-    heads: Sequence[Head],
+    reach: Reach,
     records: Iterable[VerdictRecord],
     used_before: Iterable[bytes],
     chain: ChainView,
 ) -> list[VerdictRecord]:
     """Return the blocks that belong into a period's list, by (prefix, data height).
 
-    They stand up to the heads, judge a listable challenge whose anchor is still on the chain, and were
+    They are within reach, judge a listable challenge whose anchor is still on the chain, and were
     not used by the list before.
     """
-    reach = {head.prefix: head.height for head in heads}
     used = frozenset(used_before)
     chosen = {
         record.block_hash: record
         for record in _on_chain(genesis, period, records, chain)
-        if record.height <= reach.get(record.prefix, -1) and record.block_hash not in used
+        if is_within(reach, record) and record.block_hash not in used
     }
     return sorted(chosen.values(), key=lambda record: (record.prefix, record.height))
 
@@ -60,29 +62,35 @@ def select_records(
 def check_complete(
     genesis: Genesis,
     period: int,
-    heads: Sequence[Head],
+    reach: Reach,
     records: Iterable[VerdictRecord],
     chain: ChainView,
 ) -> None:
-    """Raise `NotYetKnown` while a challenge of the period has no block up to the heads and one may come.
+    """Raise `NotYetKnown` while a challenge of the period is not wholly judged within reach and may yet be.
 
-    From the deadline on a list may go without it. A voter who holds a block of it above the heads
+    From the deadline on a list may go without. A voter who holds a block out of reach that judges more of it
     waits one challenge longer, so that a proposer cannot leave it out at will; but no longer
     than that, so that voters who hold different blocks do not stop the network for ever.
     """
     held = list(_on_chain(genesis, period, records, chain))
-    reach = {head.prefix: head.height for head in heads}
-    missing = _missing(genesis, period, heads, [r for r in held if r.height <= reach.get(r.prefix, -1)])
+    missing = _missing(genesis, period, [record for record in held if is_within(reach, record)])
     if not missing:
         return
     deadline = lateness_deadline(genesis, period)
-    if len(_missing(genesis, period, heads, held)) < len(missing):
+    if _missing(genesis, period, held) != missing:
         deadline += genesis.parameters.challenge_every
     if chain.tip()[0] < deadline:
+        seq, regions = min(missing.items())
+        where = "" if regions == ("",) else f" of {', '.join(regions)}"
         raise NotYetKnown(
-            f"challenge {missing[0]} has no verdict up to the stated heads, "
+            f"challenge {seq} has no verdict{where} up to the stated heads, "
             f"and a list waits for it until height {deadline}"
         )
+
+
+def is_within(reach: Reach, record: VerdictRecord) -> bool:
+    """Whether a block stands up to where its group is read."""
+    return record.height <= reach.get(record.prefix, -1)
 
 
 def _on_chain(
@@ -95,13 +103,10 @@ def _on_chain(
             yield record
 
 
-def _missing(
-    genesis: Genesis, period: int, heads: Sequence[Head], records: Iterable[VerdictRecord]
-) -> list[int]:
-    """Return the period's challenges for which some group has no block among `records`."""
-    judged = {(record.prefix, record.seq) for record in records}
-    return [
-        seq
-        for seq in period_challenges(genesis, period)
-        if any((head.prefix, seq) not in judged for head in heads)
-    ]
+def _missing(genesis: Genesis, period: int, records: Iterable[VerdictRecord]) -> dict[int, tuple[str, ...]]:
+    """Return by challenge of the period the regions, sorted, that no block among `records` judges."""
+    judged: dict[int, list[str]] = {}
+    for record in records:
+        judged.setdefault(record.seq, []).extend(record.parts)
+    left = {seq: uncovered("", judged.get(seq, ())) for seq in period_challenges(genesis, period)}
+    return {seq: regions for seq, regions in left.items() if regions}

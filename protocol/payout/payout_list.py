@@ -19,7 +19,9 @@ from protocol.group.membership import Member, Membership
 from protocol.payout.claims import Claim, VerdictRecord, merge_entries, resolve_claims
 from protocol.payout.formula import divide_pool, period_pool
 from protocol.payout.list_blocks import (
+    Reach,
     check_complete,
+    is_within,
     listable_challenges,
     period_challenges,
     select_records,
@@ -74,10 +76,19 @@ class ListSource(Protocol):
     """What a voter holds of the groups' data chains, certified and checked."""
 
     def heads(self) -> tuple[Head, ...]:
-        """Return the last block of each group's data chain, sorted by prefix."""
+        """Return the head of each group that there is, sorted by prefix: a partition of the name space."""
+
+    def reach(self, heads: tuple[Head, ...]) -> Reach:
+        """Return by prefix up to what height blocks are behind these heads, which are held.
+
+        Those of groups that have split or merged since are among them.
+        """
 
     def block_hash(self, prefix: str, height: int) -> Hash32 | None:
-        """Return the hash of one data block, or None above the head."""
+        """Return the hash that a group had as its head at a data height, or None when that is not held.
+
+        Of a block, or of what a group began with: a split's block, the hash of a merge, the genesis file.
+        """
 
     def verdict_records(self, first_seq: int, last_seq: int) -> Iterable[VerdictRecord]:
         """Return the VERDICT blocks of these challenges (both inclusive), in any order."""
@@ -147,12 +158,12 @@ def stranded_list(value: bytes, genesis: Genesis, state: ListState, source: List
     check_header(header, state_terms(genesis, state))
     _check_heads(header.heads, source)
     listable = listable_challenges(genesis, state.period)
-    reach = {head.prefix: head.height for head in header.heads}
+    reach = source.reach(header.heads)
     named = frozenset(header.blocks).difference(state.blocks)
     used = [
         record
         for record in source.verdict_records(listable.start, listable.stop - 1)
-        if record.block_hash in named and record.height <= reach.get(record.prefix, -1)
+        if record.block_hash in named and is_within(reach, record)
     ]
     used.sort(key=lambda record: (record.prefix, record.height))
     members = source.members(header.heads)
@@ -164,16 +175,17 @@ def compute_list(
     genesis: Genesis,
     state: ListState,
     heads: tuple[Head, ...],
+    reach: Reach,
     records: Iterable[VerdictRecord],
     members: tuple[Member, ...],
     chain: ChainView,
 ) -> PayoutList:
     """Return the list after `state` from the verdict blocks up to `heads`, given in any order.
 
-    Blocks that do not belong into this list are left out. Raises `NotYetKnown` while the
-    period's last block is not buried.
+    `reach` says up to where `heads` read each group. Blocks that do not belong into this list are left out.
+    Raises `NotYetKnown` while the period's last block is not buried, `InvalidBlock` for members twice.
     """
-    used = select_records(genesis, state.period, heads, records, state.blocks, chain)
+    used = select_records(genesis, state.period, reach, records, state.blocks, chain)
     last_hash = _buried_hash(genesis, period_heights(genesis, state.period)[1], chain)
     return _make_list(genesis, state, heads, used, members, last_hash)
 
@@ -193,7 +205,7 @@ def _make_list(
     rewards = period_pool(genesis.chain, first, last)
     per_response, carried_out = divide_pool(rewards + state.carried, len(claims))
     entries = merge_entries(claims, per_response)
-    membership = Membership(members=members)
+    membership = _membership(members)
     header = ListHeader(
         network=state.network,
         period=state.period,
@@ -254,9 +266,10 @@ def _list_up_to(
     """Return the list up to `heads` from what we hold; with `wait`, `NotYetKnown` while it is too early."""
     listable = listable_challenges(genesis, state.period)
     records = tuple(source.verdict_records(listable.start, listable.stop - 1))
+    reach = source.reach(heads)
     if wait:
-        check_complete(genesis, state.period, heads, records, chain)
-    return compute_list(genesis, state, heads, records, source.members(heads), chain)
+        check_complete(genesis, state.period, reach, records, chain)
+    return compute_list(genesis, state, heads, reach, records, source.members(heads), chain)
 
 
 def _next_state(header: ListHeader, claims: tuple[Claim, ...]) -> ListState:
@@ -279,13 +292,27 @@ def _buried_hash(genesis: Genesis, height: int, chain: ChainView) -> Hash32:
     return block_hash
 
 
+def _membership(members: tuple[Member, ...]) -> Membership:
+    """Return the members of all groups; raises `InvalidBlock` for heads with somebody in two of them."""
+    try:
+        return Membership(members=members)
+    except ValueError as error:
+        raise InvalidBlock(f"as of the stated heads: {error}") from None
+
+
 def _check_heads(heads: tuple[Head, ...], source: ListSource) -> None:
-    """Raise `NotYetKnown` unless we hold the data chains up to `heads`, `InvalidBlock` if ours differ."""
-    if [head.prefix for head in heads] != [head.prefix for head in source.heads()]:
-        raise InvalidBlock("the list does not state one head for each group")
+    """Raise `NotYetKnown` unless we hold the data chains up to `heads`, `InvalidBlock` if ours differ.
+
+    That they divide the name space is the header's own law; of our groups they may be those of before a
+    split or merge that we hold already.
+    """
     for head in heads:
         ours = source.block_hash(head.prefix, head.height)
         if ours is None:
-            raise NotYetKnown(f"the list states data block {head.height}, which we do not hold yet")
+            raise NotYetKnown(f"the list states {_place(head)}, which we do not hold yet")
         if ours != head.block_hash:
-            raise InvalidBlock(f"the list states another data block {head.height} than ours")
+            raise InvalidBlock(f"the list states another {_place(head)} than ours")
+
+
+def _place(head: Head) -> str:
+    return f"data block {head.height}" + (f" of group {head.prefix}" if head.prefix else "")

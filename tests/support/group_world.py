@@ -17,6 +17,7 @@ from protocol.tracking.answer_key import AnswerKey
 from protocol.tracking.challenge import Challenge, derive_challenge
 from protocol.tracking.observation import ObservationBuilder
 from protocol.tracking.response import build_receipt, build_response, response_hash
+from protocol.tracking.verdict import Registrations
 from protocol.units import Hash32
 from tests.support.chain_view import MemoryChain
 from tests.support.founding import founded_by
@@ -85,9 +86,13 @@ class Group:
     def challenge(self, seq: int = SEQ) -> Challenge:
         return derive_challenge(seq, self.chain, self.genesis.parameters)
 
+    def registrations(self, seq: int) -> Registrations:
+        """Whom the group judges in a challenge."""
+        return self.state.book.in_force(seq * 8)
+
     def responses(self, seq: int = SEQ, of: Iterable[Operator] | None = None) -> dict[Hash32, bytes]:
         """The right responses of these (or all founders), by hash."""
-        challenge, registrations = self.challenge(seq), self.state.book.in_force(seq * 8)
+        challenge, registrations = self.challenge(seq), self.registrations(seq)
         answers = AnswerKey(challenge, registrations, self.chain, self.genesis.parameters)
         envelopes = [
             build_response(
@@ -107,7 +112,7 @@ class Group:
         self, judge: Operator, responses: Iterable[bytes], seq: int = SEQ, reached: bool = True
     ) -> bytes:
         """A judge that got these responses in time and reached everybody (or nobody)."""
-        challenge, registrations = self.challenge(seq), self.state.book.in_force(seq * 8)
+        challenge, registrations = self.challenge(seq), self.registrations(seq)
         answers = AnswerKey(challenge, registrations, self.chain, self.genesis.parameters)
         builder = ObservationBuilder(self.network, answers)
         for envelope in responses:

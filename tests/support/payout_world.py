@@ -133,6 +133,9 @@ class World:
         height = len(self.blocks) - 1
         return (Head(prefix="", height=height, block_hash=self.blocks[height]),)
 
+    def reach(self, heads: tuple[Head, ...]) -> dict[str, int]:
+        return {head.prefix: head.height for head in heads}
+
     def block_hash(self, prefix: str, height: int) -> Hash32 | None:
         return self.blocks[height] if not prefix and height < len(self.blocks) else None
 
@@ -150,7 +153,9 @@ class World:
         given = tuple(valid(key) for key in self.operators) if verdicts is None else tuple(verdicts)
         anchor_hash = self.chain.block_hash(anchor)
         assert anchor_hash is not None
-        record = VerdictRecord(prefix, len(self.blocks) - 1, self.blocks[-1], seq, anchor_hash, given)
+        record = VerdictRecord(
+            prefix, len(self.blocks) - 1, self.blocks[-1], seq, anchor_hash, given, (prefix,)
+        )
         self.records.append(record)
         return record
 

@@ -42,7 +42,7 @@ class Group:
     def __init__(self, blocks: list[bytes]) -> None:
         self.blocks = blocks
         self.refuted = False
-        self.reach = 0
+        self.held_height = 0
         self.state = Cluster(FOUNDERS)[FOUNDERS[0]].node.group.state
 
     def certified(self, height: int) -> bytes | None:

@@ -203,7 +203,7 @@ def test_a_node_that_slept_through_holds_a_stranded_block_back_until_the_others_
     node = network[asleep].node
     (news,) = network.news(asleep, "data_chain.contradiction")
     assert news["stranded"] is True and node.contradicted and not node.group.refuted
-    assert node.group.state.height == 0 and node.group.reach == network[ONE].node.group.state.height
+    assert node.group.state.height == 0 and node.group.held_height == network[ONE].node.group.state.height
     voted = len(network[asleep].votes)
     for _ in range(2):  # while the chain is too short to say anything nothing is held, and then again
         tip = network.chain.tip()
@@ -213,7 +213,7 @@ def test_a_node_that_slept_through_holds_a_stranded_block_back_until_the_others_
         network.chain.mine_to(14, salt=b"deep")
         network.carry(network[asleep], node.connect(*network.chain.tip()) + node.tick(network.now))
         network.run(2_000)
-        assert node.contradicted and node.group.reach == network[ONE].node.group.state.height
+        assert node.contradicted and node.group.held_height == network[ONE].node.group.state.height
     network.submit(ONE, operator(30).envelope(network=node.network))
     network.run(3_000)
     assert not node.contradicted and node.group.state.head == network[ONE].node.group.state.head

@@ -24,7 +24,7 @@ def anchor_of(seq: int) -> Hash32:
 
 def record(seq: int, *verdicts: Verdict, prefix: str = "", height: int = 1) -> VerdictRecord:
     block = Hash32(sha256(b"block %d %d" % (seq, height) + prefix.encode()))
-    return VerdictRecord(prefix, height, block, seq, anchor_of(seq), verdicts)
+    return VerdictRecord(prefix, height, block, seq, anchor_of(seq), verdicts, (prefix,))
 
 
 def claim(seq: int, key: bytes, stake: bytes, slot: bytes) -> Claim:

@@ -307,7 +307,7 @@ def test_a_list_that_follows_another_first_list_is_refused() -> None:
     world, one, two = second_world(LATER)
     other = devnet_world()
     other.records[0] = type(other.records[0])(
-        "", 1, other.records[0].block_hash, 3, other.records[0].anchor_hash, ()
+        "", 1, other.records[0].block_hash, 3, other.records[0].anchor_hash, (), ("",)
     )
     other.next_members = LATER
     fork = other.certified(other.list())

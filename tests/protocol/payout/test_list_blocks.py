@@ -3,18 +3,16 @@
 import pytest
 
 from protocol.codec import replace
-from protocol.crypto import sha256
 from protocol.errors import NotYetKnown
 from protocol.parameters import ZEN
 from protocol.payout.list_blocks import (
+    Reach,
     check_complete,
     lateness_deadline,
     listable_challenges,
     period_challenges,
     select_records,
 )
-from protocol.payout.list_header import Head
-from protocol.units import Hash32
 from tests.support.payout_world import World, make_genesis
 
 
@@ -40,10 +38,9 @@ def test_the_first_period_begins_with_the_first_challenge() -> None:
     assert list(listable_challenges(genesis, 2)) == [5, 6, 7, 8]
 
 
-def select(
-    world: World, period: int, heads: tuple[Head, ...] | None = None, used: tuple[bytes, ...] = ()
-) -> list[int]:
-    chosen = select_records(world.genesis, period, heads or world.heads(), world.records, used, world.chain)
+def select(world: World, period: int, reach: Reach | None = None, used: tuple[bytes, ...] = ()) -> list[int]:
+    reach = world.reach(world.heads()) if reach is None else reach
+    chosen = select_records(world.genesis, period, reach, world.records, used, world.chain)
     return [record.seq for record in chosen]
 
 
@@ -65,9 +62,8 @@ def test_own_and_late_challenges_are_selected_once() -> None:
 
 def test_blocks_above_the_head_are_left_out() -> None:
     world = judged(3, 4, 5)
-    head = Head(prefix="", height=2, block_hash=world.blocks[2])
-    assert select(world, 1, (head,)) == [3, 4]
-    assert select(world, 1, (replace(head, prefix="0"),)) == []
+    assert select(world, 1, {"": 2}) == [3, 4]
+    assert select(world, 1, {"0": 2}) == []
 
 
 def test_a_challenge_whose_anchor_left_the_chain_is_void() -> None:
@@ -86,8 +82,7 @@ def test_one_block_handed_over_twice_counts_once() -> None:
 
 def complete(world: World, head_height: int | None = None) -> None:
     height = len(world.blocks) - 1 if head_height is None else head_height
-    heads = (Head(prefix="", height=height, block_hash=world.blocks[height]),)
-    check_complete(world.genesis, 1, heads, world.records, world.chain)
+    check_complete(world.genesis, 1, {"": height}, world.records, world.chain)
 
 
 def test_a_list_with_all_its_challenges_need_not_wait() -> None:
@@ -117,14 +112,35 @@ def test_a_block_that_we_hold_may_not_be_left_out_so_soon() -> None:
     complete(world, head_height=2)
 
 
-def test_every_group_must_have_judged() -> None:
-    world = judged(3, 4, 5)
-    heads = (
-        Head(prefix="0", height=9, block_hash=Hash32(sha256(b"0"))),
-        Head(prefix="1", height=9, block_hash=Hash32(sha256(b"1"))),
-    )
-    with pytest.raises(NotYetKnown):
-        check_complete(world.genesis, 1, heads, world.records, world.chain)
+def test_every_region_must_be_judged_by_whatever_groups() -> None:
+    world = World()
+    for seq in (3, 4):
+        world.judge(seq)
+    for prefix in ("0", "10", "11"):
+        reach = {part: 9 for part in ("", "0", "10", "11")}
+        with pytest.raises(NotYetKnown, match="challenge 5"):
+            check_complete(world.genesis, 1, reach, world.records, world.chain)
+        world.judge(5, prefix=prefix)
+    check_complete(world.genesis, 1, reach, world.records, world.chain)
+    reach["11"] = world.records[-1].height - 1
+    with pytest.raises(NotYetKnown, match="challenge 5 has no verdict of 11"):
+        check_complete(world.genesis, 1, reach, world.records, world.chain)
+
+
+def test_parts_that_other_groups_judge_are_waited_for_a_challenge_longer_once_we_hold_them() -> None:
+    world = World()
+    for seq in (3, 4):
+        world.judge(seq)
+    world.judge(5, prefix="0")
+    deadline = lateness_deadline(world.genesis, 1)
+    world.chain.mine_to(deadline)
+    check_complete(world.genesis, 1, {"": 9, "0": 9, "1": 9}, world.records, world.chain)
+    world.judge(5, prefix="10")
+    reach = {"": 9, "0": 9, "10": 3, "11": 9}
+    with pytest.raises(NotYetKnown, match=rf"of 1 .* until height {deadline + 8}"):
+        check_complete(world.genesis, 1, reach, world.records, world.chain)
+    world.chain.mine_to(deadline + 8)
+    check_complete(world.genesis, 1, reach, world.records, world.chain)
 
 
 def test_deadline_of_zen() -> None:

@@ -1,0 +1,78 @@
+"""SPLIT and MERGE blocks: the last one of a group that goes on as two, or together with its sibling.
+
+Answers for: when a group may split, when it has to merge, and which MERGE block of another group asks it to.
+Either block ends the data chain; what goes on is made by `protocol.group.succession`.
+Spec: `spec/partition.md`.
+"""
+
+from dataclasses import replace
+
+from protocol.errors import InvalidBlock
+from protocol.group.age import is_voting_age
+from protocol.group.data_block import DataBlock, Kind, MergePayload, SplitPayload
+from protocol.group.elsewhere import Around, Standing
+from protocol.group.name import PREFIX_BITS_MAX, matches, sibling
+from protocol.group.regions import covers
+from protocol.group.state import GroupState
+
+
+def halves(state: GroupState) -> tuple[int, int]:
+    """Return how many voters' names continue the group's prefix with 0, and how many with 1."""
+    voters = [member for member in state.membership.members if is_voting_age(member.age)]
+    zeros = sum(matches(state.prefix + "0", member.name) for member in voters)
+    return zeros, len(voters) - zeros
+
+
+def may_split(state: GroupState) -> bool:
+    """Whether both halves would have a voter more than a group needs."""
+    if state.is_closed or len(state.prefix) == PREFIX_BITS_MAX:
+        return False
+    return min(halves(state)) > state.genesis.parameters.group_size
+
+
+def must_merge(state: GroupState) -> bool:
+    """Whether there are too few voters, and a sibling to go on with."""
+    is_small = len(state.electorate) < state.genesis.parameters.group_size
+    return is_small and state.prefix != "" and not state.is_closed
+
+
+def asks_to_merge(state: GroupState, merged: Standing) -> bool:
+    """Whether a block ends a group whose sibling we are, or whose sibling has split into us and others.
+
+    One from before the last split of the group that both were does not: it has its union behind it.
+    """
+    group = merged.block.prefix
+    if state.is_closed or not isinstance(merged.payload, MergePayload) or not group:
+        return False
+    is_beside_us = covers(sibling(group), state.prefix)
+    return is_beside_us and merged.block.height > state.splits[len(group) - 1]
+
+
+def check_split(state: GroupState, block: DataBlock, payload: SplitPayload, around: Around) -> None:
+    """Raise `InvalidBlock` unless the group may split, into halves of so many voters."""
+    if not may_split(state):
+        raise InvalidBlock(f"group {state.prefix!r} has not enough voters in both halves to split")
+    if (payload.zeros, payload.ones) != halves(state):
+        raise InvalidBlock(f"group {state.prefix!r} does not split into {payload.zeros} and {payload.ones}")
+
+
+def after_split(state: GroupState, block: DataBlock, payload: SplitPayload, around: Around) -> GroupState:
+    """Return the last state of this chain."""
+    return replace(state, closed_by=Kind.SPLIT)
+
+
+def check_merge(state: GroupState, block: DataBlock, payload: MergePayload, around: Around) -> None:
+    """Raise unless the group has to merge: for itself, or because of the block that is named.
+
+    `NotYetKnown` when that one is not held.
+    """
+    if payload.because:
+        if not asks_to_merge(state, around.named(payload.because)):
+            raise InvalidBlock(f"block {payload.because.hex()[:16]} does not ask {state.prefix!r} to merge")
+    elif not must_merge(state):
+        raise InvalidBlock(f"group {state.prefix!r} has no reason to merge")
+
+
+def after_merge(state: GroupState, block: DataBlock, payload: MergePayload, around: Around) -> GroupState:
+    """Return the last state of this chain."""
+    return replace(state, closed_by=Kind.MERGE)
