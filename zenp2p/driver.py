@@ -9,7 +9,7 @@ at a time, so the machine never sees two at once. What the machine decides is le
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import Protocol, cast
 
 import trio
 
@@ -19,6 +19,7 @@ from protocol.node.effects import (
     Announce,
     Effect,
     Learn,
+    Mine,
     Persist,
     Probe,
     ProbeResult,
@@ -26,24 +27,21 @@ from protocol.node.effects import (
     Punish,
     RecordVote,
     Send,
+    Subscribe,
+    Unsubscribe,
 )
 from protocol.node.machine import Node
 from protocol.node.records import encode_slot
+from protocol.units import Hash32
+from zenp2p.direct_sends import DirectSends
+from zenp2p.join_prover import JoinMiner
 from zenp2p.ports import Endpoint, Network, Received, Store, TransportError
 from zenp2p.store import StoreReadOnly
 
 log = logging.getLogger(__name__)
 
-SENDS_AT_ONCE_MAX = 64
-"""Direct messages and probes under way at once; further ones wait their turn."""
-SENDS_WAITING_MAX = 4_096
-"""Direct messages waiting at most; beyond it a message is dropped (everything can be asked for again)."""
-SENDS_WAITING_BYTES_MAX = 64 << 20
-"""Bytes of direct messages waiting at most; beyond it a message is dropped too."""
 PROBES_AT_ONCE_MAX = 64
 """Dial-backs under way at once, apart from messages: who cannot be reached takes seconds each."""
-SEND_SECONDS_MAX = 10
-"""A direct message that is not handed over by then is given up."""
 PROBE_PROTOCOL = "dial-back"
 SLACK_SECONDS = 2
 """Beyond the dial-back deadline: time to dial. The answer itself is timed by the deadline."""
@@ -60,6 +58,13 @@ class VoteFile(Protocol):
 
     def rewrite(self, records: Sequence[tuple[bytes, bytes]], *, complete: bool) -> None:
         """Replace all records at once."""
+
+
+class Joiner(Protocol):
+    """What a machine that asks for mining takes."""
+
+    def mined(self, ticket: Hash32, nonce: int) -> list[Effect]:
+        """Take the nonce that proves a ticket."""
 
 
 class Driver:
@@ -85,10 +90,9 @@ class Driver:
         self._announce = announce
         self._check_tls = check_tls
         self._turn = trio.Lock()
-        self._sends = trio.CapacityLimiter(SENDS_AT_ONCE_MAX)
+        self._sends = DirectSends(network, nursery)
+        self._miner = JoinMiner(self._mined, announce, nursery)
         self._probes = trio.CapacityLimiter(PROBES_AT_ONCE_MAX)
-        self._waiting = self._waiting_bytes = 0
-        self.dropped = 0
         self.halted = trio.Event()
         """Set when what the machine decided could not be written: its state is ahead of the disk."""
 
@@ -148,15 +152,21 @@ class Driver:
             await trio.to_thread.run_sync(self._vote_file.append, votes)
 
     async def _release(self, effects: Sequence[Effect]) -> None:
-        """Send, publish, probe and announce, in the order given."""
+        """Do what leaves the process, in the order given."""
         for effect in effects:
             match effect:
                 case Publish():
                     await self._network.publish(effect.topic, effect.data)
                 case Send():
-                    self._start(self._send, effect)
+                    self._sends.start(effect)
                 case Probe():
                     self._nursery.start_soon(self._probe, effect)
+                case Mine():
+                    self._miner.start(effect)
+                case Subscribe():
+                    self._network.subscribe(effect.topic)
+                case Unsubscribe():
+                    self._network.unsubscribe(effect.topic)
                 case Learn():
                     self._network.learn(effect.peer, Endpoint(effect.ip, effect.port))
                 case Punish():
@@ -164,26 +174,6 @@ class Driver:
                     await self._network.drop(effect.peer)
                 case Announce():
                     self._announce(effect)
-
-    def _start(self, task: Callable[[Send], Awaitable[None]], effect: Send) -> None:
-        size = len(effect.data)
-        if self._waiting >= SENDS_WAITING_MAX or self._waiting_bytes + size > SENDS_WAITING_BYTES_MAX:
-            self.dropped += 1
-            return
-        self._waiting += 1
-        self._waiting_bytes += size
-        self._nursery.start_soon(task, effect)
-
-    async def _send(self, effect: Send) -> None:
-        try:
-            async with self._sends:
-                with trio.fail_after(SEND_SECONDS_MAX):
-                    await self._network.send(effect.peer, effect.data)
-        except (TransportError, trio.TooSlowError) as error:
-            log.debug("not sent", extra={"peer": effect.peer.hex(), "error": str(error)})
-        finally:
-            self._waiting -= 1
-            self._waiting_bytes -= len(effect.data)
 
     async def _probe(self, effect: Probe) -> None:
         """Dial back, then hand the outcome in; a failed dial is an outcome too."""
@@ -207,3 +197,7 @@ class Driver:
         result = ProbeResult(effect.token, ip, reply, fast, tls_valid)
         with suppress(StoreReadOnly):  # whoever runs the driver hears of it from the other inputs
             await self.step(lambda node: node.probed(result))
+
+    async def _mined(self, ticket: Hash32, nonce: int) -> None:
+        with suppress(StoreReadOnly):  # whoever runs the driver hears of it from the other inputs
+            await self.step(lambda node: cast(Joiner, node).mined(ticket, nonce))

@@ -17,8 +17,8 @@ from protocol.units import Hash32, OperatorKey
 
 PROOFS_MAX = 256
 """Tickets expected at a time; each takes some hundred bytes."""
-PARTS_UNDER_WAY_MAX = 4
-"""Members that a part is under way to: 1 MiB at a time, so that each part passes a slow line in its time."""
+PARTS_UNDER_WAY_MAX = 2
+"""Members that a part is under way to: so each part passes a line of half a megabit a second in its time."""
 PATIENCE_MILLISECONDS = 2_000
 """How long a sender waits for a member's word before it sends the first part unasked."""
 REPEAT_MILLISECONDS = 10_000
@@ -110,26 +110,27 @@ class _Member:
     held: int = 0
     sent: int = 0
     tried_at: int = -1
+    unanswered: int = 0
     is_under_way: bool = False
 
 
 class ProofSender:
     """Sends our proof to the members of the group that our ticket leads to: each part once if all is well."""
 
-    def __init__(self, network: bytes, operator_key: OperatorKey, ticket: Hash32, nonce: int) -> None:
-        """Have the nonce that proves our ticket, and no members yet."""
-        self._parts = [
-            pack_plain(
-                ProofPart(
-                    network=network, ticket=ticket, nonce=nonce, index=index, data=part_of(operator_key)
-                )
-            )
-            for index in range(PARTS)
-        ]
+    def __init__(self, network: bytes, operator_key: OperatorKey, ticket: Hash32) -> None:
+        """Hear who expects our ticket's proof, and send nothing before `proved`."""
+        self._network = network
         self._me = operator_key
         self.ticket = ticket
-        self.nonce = nonce
+        self.nonce: int | None = None
         self._members: dict[OperatorKey, _Member] = {}
+
+    def proved(self, nonce: int, now_ms: int) -> list[Send]:
+        """Take the nonce that proves our ticket, and return what is to be sent on it."""
+        self.nonce = nonce
+        for member in self._members.values():
+            member.since = now_ms
+        return self._fill(now_ms)
 
     def tick(self, members: Sequence[OperatorKey], now_ms: int) -> list[Send]:
         """Return the parts that are due to these members of the group now."""
@@ -139,6 +140,7 @@ class ProofSender:
         for member in self._members.values():
             if member.is_under_way and now_ms >= member.tried_at + REPEAT_MILLISECONDS:
                 member.is_under_way = False
+                member.unanswered += 1
         return self._fill(now_ms)
 
     def hear(self, peer: OperatorKey, word: ProofHeld, now_ms: int) -> list[Send]:
@@ -157,19 +159,23 @@ class ProofSender:
         return sum(member.held != ALL_PARTS for member in self._members.values())
 
     def _fill(self, now_ms: int) -> list[Send]:
-        """Return a part for each whose turn it is: first who was sent none, then the longest ago."""
+        """Return a part for each whose turn it is: first who answers, then who was sent one long ago."""
+        if self.nonce is None:
+            return []
         room = PARTS_UNDER_WAY_MAX - sum(member.is_under_way for member in self._members.values())
         ready = [key for key, member in self._members.items() if _is_ready(member, now_ms)]
-        ready.sort(key=lambda key: (self._members[key].tried_at, key))
-        return [self._next_part(key, now_ms) for key in ready[: max(0, room)]]
+        ready.sort(key=lambda key: (self._members[key].unanswered, self._members[key].tried_at, key))
+        return [self._next_part(key, self.nonce, now_ms) for key in ready[: max(0, room)]]
 
-    def _next_part(self, key: OperatorKey, now_ms: int) -> Send:
+    def _next_part(self, key: OperatorKey, nonce: int, now_ms: int) -> Send:
         member = self._members[key]
         member.sent += 1
         member.tried_at = now_ms
         member.is_under_way = True
         lacking = next(index for index in range(PARTS) if not member.held >> index & 1)
-        return Send(key, self._parts[lacking])
+        data = part_of(self._me)
+        part = ProofPart(network=self._network, ticket=self.ticket, nonce=nonce, index=lacking, data=data)
+        return Send(key, pack_plain(part))
 
 
 def _is_ready(member: _Member, now_ms: int) -> bool:

@@ -9,12 +9,14 @@ import trio
 import trio.testing
 
 from protocol.errors import StaleMessage
+from protocol.group.join_proof import verify
 from protocol.group.vote import Phase, Slot, decode_statement
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.effects import (
     Announce,
     Effect,
     Learn,
+    Mine,
     Persist,
     Probe,
     ProbeResult,
@@ -22,6 +24,8 @@ from protocol.node.effects import (
     Punish,
     RecordVote,
     Send,
+    Subscribe,
+    Unsubscribe,
 )
 from protocol.node.machine import Node
 from protocol.node.messages import SIGNED
@@ -67,6 +71,12 @@ class Ports:
         await trio.lowlevel.checkpoint()
         self.log.append(("publish", data))
 
+    def subscribe(self, topic: str) -> None:
+        self.log.append(("subscribe", topic))
+
+    def unsubscribe(self, topic: str) -> None:
+        self.log.append(("unsubscribe", topic))
+
     async def send(self, peer: OperatorKey, data: bytes) -> None:
         self.log.append(("send", data))
         await self.open.wait()
@@ -93,6 +103,11 @@ class Stub:
 
     def __init__(self) -> None:
         self.results: list[ProbeResult] = []
+        self.nonces: list[tuple[Hash32, int]] = []
+
+    def mined(self, ticket: Hash32, nonce: int) -> list[Effect]:
+        self.nonces.append((ticket, nonce))
+        return [Publish("t", b"proved")]
 
     def probed(self, result: ProbeResult) -> list[Effect]:
         self.results.append(result)
@@ -124,7 +139,9 @@ async def test_everything_is_written_first_and_what_leaves_leaves_in_its_order()
         Publish("t", b"one"),
         Learn(PEER, b"\x7f\0\0\1", 7),
         Punish(PEER, "why"),
+        Unsubscribe("old"),
         VOTE,
+        Subscribe("new"),
         Publish("t", b"two"),
         Announce("news"),
         Persist(b"a", b"1"),
@@ -138,6 +155,8 @@ async def test_everything_is_written_first_and_what_leaves_leaves_in_its_order()
         ("publish", b"one"),
         ("learn", 7),
         ("drop", PEER),
+        ("unsubscribe", "old"),
+        ("subscribe", "new"),
         ("publish", b"two"),
         ("announce", "news"),
     ]
@@ -217,6 +236,26 @@ async def test_operators_that_cannot_be_reached_do_not_hold_up_messages() -> Non
     assert all((result.ip, result.reply, result.fast) == (b"", b"", False) for result in stub.results)
 
 
+async def test_a_nonce_that_was_mined_is_an_input_like_any_other() -> None:
+    ports, stub, ticket = Ports(), Stub(), Hash32(b"\x03" * 32)
+    async with trio.open_nursery() as nursery:
+        driver = driver_of(ports, nursery, stub)
+        await driver.step(lambda _: [Mine(ticket, PEER, 8), VOTE])
+    ((mined_ticket, nonce),) = stub.nonces
+    verify(PEER, mined_ticket, nonce, 8)
+    assert mined_ticket == ticket
+    assert ports.log == [("votes", 1), ("announce", "join_proof.found"), ("publish", b"proved")]
+
+
+async def test_a_nonce_for_a_node_that_is_read_only_is_lost_quietly() -> None:
+    ports, stub = Ports(), Stub()
+    async with trio.open_nursery() as nursery:
+        driver = driver_of(ports, nursery, stub)
+        await driver.step(lambda _: [Mine(Hash32(bytes(32)), PEER, 8)])
+        driver.halted.set()
+    assert stub.nonces == []
+
+
 async def test_a_tls_host_is_looked_at_where_the_operator_was_reached_and_only_then() -> None:
     asked: list[tuple[Endpoint, str]] = []
 
@@ -248,24 +287,6 @@ async def test_a_tls_host_is_looked_at_where_the_operator_was_reached_and_only_t
         (2, False, True),
         (3, False, False),
     ]
-
-
-async def test_messages_that_wait_are_bounded_by_number_and_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SENDS_WAITING_BYTES_MAX", 100)
-    monkeypatch.setattr(module, "SENDS_WAITING_MAX", 5)
-    ports = Ports()
-    async with trio.open_nursery() as nursery:
-        driver = driver_of(ports, nursery)
-        await driver.step(lambda _: [Send(PEER, bytes(40))] * 4)
-        assert driver.dropped == 2
-        await driver.step(lambda _: [Send(PEER, b"x")] * 4)
-        assert driver.dropped == 3
-        await trio.testing.wait_all_tasks_blocked()
-        ports.open.set()
-        await trio.testing.wait_all_tasks_blocked()
-        await driver.step(lambda _: [Send(PEER, bytes(40))])
-        assert driver.dropped == 3  # what has left makes room
-    assert [what for what, _ in ports.log].count("send") == 6
 
 
 # A whole node, alone in its group, whose disk fails at each of its writes.

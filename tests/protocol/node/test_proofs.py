@@ -178,7 +178,9 @@ def test_so_many_tickets_are_expected_and_no_more_until_one_ends() -> None:
 
 
 def sender() -> ProofSender:
-    return ProofSender(NETWORK, JOINER, TICKET, NONCE)
+    giver = ProofSender(NETWORK, JOINER, TICKET)
+    assert giver.proved(NONCE, 0) == []
+    return giver
 
 
 def held(parts: int, ticket: bytes = TICKET) -> ProofHeld:
@@ -201,6 +203,19 @@ def test_a_member_that_speaks_is_sent_part_after_part() -> None:
     assert giver.hear(member, held(ALL_PARTS), 5) == []
     assert giver.waiting == 0
     assert giver.tick(members, 10**9) == []
+
+
+def test_words_that_come_while_the_proof_is_mined_are_not_lost() -> None:
+    giver = ProofSender(NETWORK, JOINER, TICKET)
+    members = MEMBERS[:3]
+    assert giver.tick(members, 0) == []
+    assert giver.hear(members[1], held(0), 1) == []
+    assert giver.tick(members, 3 * PATIENCE_MILLISECONDS) == []
+    proved_at = 3 * PATIENCE_MILLISECONDS + 1
+    (send,) = giver.proved(NONCE, proved_at)
+    assert (send.peer, send.data) == (members[1], pack_plain(part(0)))
+    assert giver.tick(members, proved_at + PATIENCE_MILLISECONDS - 1) == []
+    assert [send.peer for send in giver.tick(members, proved_at + PATIENCE_MILLISECONDS)] == [members[0]]
 
 
 def test_a_member_that_forgot_is_sent_everything_again_but_not_for_ever() -> None:
@@ -228,12 +243,30 @@ def test_those_who_were_sent_nothing_come_first_and_silent_ones_hold_nobody_up_f
     order = []
     now = 0
     giver.tick(members, now)
-    for now in range(PATIENCE_MILLISECONDS, PATIENCE_MILLISECONDS + 3 * REPEAT_MILLISECONDS, 100):
+    for now in range(PATIENCE_MILLISECONDS, PATIENCE_MILLISECONDS + 6 * REPEAT_MILLISECONDS, 100):
         sends = giver.tick(members, now)
         assert len(sends) <= PARTS_UNDER_WAY_MAX
         order += [send.peer for send in sends]
     assert order[:10] == members
     assert max(Counter(order).values()) <= 2
+
+
+def test_members_that_take_parts_and_never_answer_cost_each_other_member_one_wait_at_most() -> None:
+    giver = sender()
+    members = MEMBERS[:20]
+    dumb = set(members[:7])
+    now = 0
+    giver.tick(members, now)
+    sends = [send for key in members for send in giver.hear(key, held(0), now)]
+    has = dict.fromkeys(members, 0)
+    while min(parts for key, parts in has.items() if key not in dumb) != ALL_PARTS:
+        now += 100
+        answers, sends = sends, giver.tick(members, now)
+        for send in answers:
+            if send.peer not in dumb:
+                has[send.peer] |= 1 << indexes([send])[0]
+                sends += giver.hear(send.peer, held(has[send.peer]), now)
+    assert now < 7 * REPEAT_MILLISECONDS // PARTS_UNDER_WAY_MAX + REPEAT_MILLISECONDS
 
 
 def test_strangers_former_members_and_words_of_other_tickets_are_not_heard() -> None:
