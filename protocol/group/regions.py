@@ -6,10 +6,17 @@ sorted. Spec: `spec/group.md`.
 
 from collections.abc import Iterable
 
+from protocol.group.name import matches
+
 
 def covers(region: str, other: str) -> bool:
     """Whether `region` holds the whole of `other`."""
     return other.startswith(region)
+
+
+def falls(regions: Iterable[str], name: bytes) -> bool:
+    """Whether a 32-byte name (or any 32-byte hash) falls into one of these regions."""
+    return any(matches(region, name) for region in regions)
 
 
 def uncovered(region: str, covered: Iterable[str]) -> tuple[str, ...]:

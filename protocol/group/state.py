@@ -16,7 +16,7 @@ from protocol.group.data_block import DataBlock, Kind, Move, Payload
 from protocol.group.membership import Membership
 from protocol.group.name import matches
 from protocol.group.quorum import Electorate
-from protocol.group.regions import uncovered
+from protocol.group.regions import falls, uncovered
 from protocol.group.verdict_block import Judging
 from protocol.group.vote import group_electorate
 from protocol.tracking.challenge import Challenge, challenge_draw, derive_challenge
@@ -178,7 +178,7 @@ class GroupState:
         return {
             key: entry
             for key, entry in registrations.items()
-            if _falls(parts, challenge_draw(anchor_hash, key))
+            if falls(parts, challenge_draw(anchor_hash, key))
         }
 
     def is_stranded(self, chain: ChainView) -> bool:
@@ -193,7 +193,3 @@ class GroupState:
     def forget_checks(self) -> None:
         """Check every block again from now on: the chain on which it was found good is another one."""
         self._checked.clear()
-
-
-def _falls(parts: tuple[str, ...], name: bytes) -> bool:
-    return any(matches(part, name) for part in parts)

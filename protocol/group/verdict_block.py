@@ -13,8 +13,9 @@ from protocol.chain.view import ChainView
 from protocol.errors import InvalidBlock, MalformedMessage, NotYetKnown, WrongNetwork
 from protocol.group.data_block import OBSERVATIONS_MAX, RECEIPTS_MAX, VerdictPayload
 from protocol.group.quorum import Electorate
+from protocol.group.regions import falls
 from protocol.parameters import Parameters
-from protocol.tracking.challenge import Challenge
+from protocol.tracking.challenge import Challenge, challenge_draw
 from protocol.tracking.observation import Observation, check_observation
 from protocol.tracking.response import Receipt, check_receipt, read_response, read_responses, response_hash
 from protocol.tracking.testimony import referenced_responses
@@ -73,11 +74,15 @@ def check_without_chain(
         raise InvalidBlock("a judge that has no vote, or stands there twice")
     if not electorate.is_final(judges):
         raise InvalidBlock(f"observations of {len(judges)} of {len(electorate)} voters are not final")
-    _check_names(registered, payload.verdicts)
+    _check_names(registered, payload)
 
 
-def _check_names(registered: Registrations, verdicts: tuple[Verdict, ...]) -> None:
-    """Raise unless everybody who is registered has one verdict, with his stake, and nobody else a stake."""
+def _check_names(registered: Registrations, payload: VerdictPayload) -> None:
+    """Raise unless everybody who is registered has one verdict, with his stake, and nobody else a stake.
+
+    And nobody is judged who falls to other groups.
+    """
+    verdicts = payload.verdicts
     keys = [verdict.operator_key for verdict in verdicts]
     if keys != sorted(frozenset(keys)) or not frozenset(registered).issubset(keys):
         raise InvalidBlock("the verdicts are not sorted, one each, on everybody who is registered")
@@ -86,6 +91,8 @@ def _check_names(registered: Registrations, verdicts: tuple[Verdict, ...]) -> No
         stake = b"" if entry is None else entry.stake_address
         if verdict.stake_address != stake or (verdict.reason is Reason.NOT_REGISTERED) != (entry is None):
             raise InvalidBlock(f"the verdict on {verdict.operator_key.hex()[:16]} is not by his registration")
+        if not falls(payload.parts, challenge_draw(payload.anchor_hash, verdict.operator_key)):
+            raise InvalidBlock(f"{verdict.operator_key.hex()[:16]} is judged by another group")
 
 
 def _read(network: bytes, payload: VerdictPayload) -> tuple[tuple[Observation, ...], tuple[Receipt, ...]]:
@@ -156,6 +163,7 @@ def _derive(
         contested=judging.contested,
         receipts=receipts,
         ages=judging.ages,
+        parts=judging.parts,
     )
 
 

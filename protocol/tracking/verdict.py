@@ -17,9 +17,10 @@ from protocol.chain.view import ChainView
 from protocol.codec import Bytes32, Meta, Wire, replace
 from protocol.errors import NotYetKnown
 from protocol.group.quorum import Electorate, Voter
+from protocol.group.regions import falls
 from protocol.parameters import Parameters
 from protocol.tracking.answer_key import AnswerKey
-from protocol.tracking.challenge import Challenge, require_anchor
+from protocol.tracking.challenge import Challenge, challenge_draw, require_anchor
 from protocol.tracking.diversity import NOBODY, SLOT_SIZE_MAX, exceed_subnet_limit, resolve_duplicates
 from protocol.tracking.observation import Observation
 from protocol.tracking.registration import Registration
@@ -90,12 +91,15 @@ def derive_verdicts(
     contested: Registrations = NO_REGISTRATIONS,
     receipts: Iterable[Receipt] = (),
     ages: Mapping[bytes, int] = NOBODY,
+    parts: Sequence[str] = ("",),
 ) -> tuple[Verdict, ...]:
     """Return the verdict of every operator, sorted by operator key.
 
-    `registrations` and `contested` are the book's at the anchor, `voters` the judging group's,
-    `responses` holds every response that an observation or receipt names, `previous` who had the last
-    VALID verdict at a slot, `ages` the members' for the subnet cap. The signatures of observations and
+    `registrations` and `contested` are the book's at the anchor, of the operators that are judged here,
+    `voters` the judging group's, `responses` holds every response that an observation or receipt names,
+    `previous` who had the last VALID verdict at a slot, `ages` the members' for the subnet cap, `parts` the
+    regions in which the draw of whoever is judged here falls: a judge that came from another group, or one
+    of a group that split, also names responses of others. The signatures of observations and
     receipts are checked before. The order of the observations does not matter.
 
     Raises `StaleMessage` when the anchor left the chain, `NotYetKnown` before the close is buried, and
@@ -119,7 +123,7 @@ def derive_verdicts(
     verdicts += [
         Verdict(operator_key=key, stake_address=b"", reason=Reason.NOT_REGISTERED, slot=b"")
         for key in testimony.responded()
-        if key not in registered
+        if key not in registered and falls(parts, challenge_draw(challenge.anchor_hash, key))
     ]
     verdicts.sort(key=lambda verdict: verdict.operator_key)
     return _judge_together(verdicts, challenge, previous, parameters, ages)

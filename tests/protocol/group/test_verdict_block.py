@@ -190,6 +190,24 @@ def test_a_group_judges_those_who_fall_to_its_prefix() -> None:
         assert list(judging.registrations) == expected
 
 
+def test_judges_of_a_group_that_split_say_nothing_of_those_who_fall_to_its_sibling() -> None:
+    """They saw everybody, when they were one group; each half judges its own, of what both saw."""
+    group = Group(count=9)
+    challenge = group.challenge()
+    whole = group.verdict_block()
+    for prefix in ("0", "1"):
+        state = replace_prefix(group.state, prefix)
+        half = build_verdict(state, group.chain, SEQ, group.observations(), group.responses())
+        ours = list(state.judging(challenge).registrations)
+        assert ours and list(verdicts_of(half)) == ours
+        assert set(verdicts_of(half).values()) == {Reason.VALID}
+        state.check_block(half, group.chain)
+        foreign = repacked(half, parts=("0", "1"))
+        with pytest.raises(InvalidBlock):
+            state.check_block(foreign, group.chain)
+    assert len(verdicts_of(whole)) == 9
+
+
 def replace_prefix(state: DataChain, prefix: str) -> DataChain:
     return replace_field(state, prefix=prefix)
 
@@ -258,6 +276,25 @@ def test_a_stranded_verdict_block_is_good_but_for_the_chain() -> None:
         group.state.apply(certified, group.chain)
     after = group.state.apply(certified, group.chain, on_its_word=True)
     assert after.judged[SEQ][0].anchor_hash != group.chain.block_hash(8) and len(after.holders) == 4
+
+
+def test_no_chain_makes_a_group_judge_who_falls_to_another() -> None:
+    group = Group(count=9)
+    state = replace_prefix(group.state, "0")
+    body = build_verdict(state, group.chain, SEQ, group.observations(), group.responses())
+    payload = decode_payload(decode_block(body))
+    assert isinstance(payload, VerdictPayload)
+    ours = {verdict.operator_key for verdict in payload.verdicts}
+    other = next(one.key for one in group.founders if one.key not in ours)
+    made_up = Verdict(operator_key=other, stake_address=b"", reason=Reason.NOT_REGISTERED, slot=b"")
+    more = sorted((*payload.verdicts, made_up), key=lambda one: one.operator_key)
+    group.chain.disconnect(8)
+    group.chain.mine_to(15, salt=b"another branch")
+    with pytest.raises(Stranded):
+        state.check_block(body, group.chain)
+    with pytest.raises(InvalidBlock, match="another group") as refused:
+        state.check_block(repacked(body, verdicts=tuple(more)), group.chain)
+    assert not isinstance(refused.value, Stranded)
 
 
 def test_what_no_chain_can_make_right_is_no_stranded_block() -> None:
