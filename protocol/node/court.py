@@ -15,20 +15,38 @@ from protocol.units import Hash32, OperatorKey
 
 
 class GroupView(Protocol):
-    """What the data chain says to judges and operators."""
+    """What the data chains say to judges and operators.
+
+    An operator's *draw* in a challenge says which group judges it. *Our* group is the one that holds our
+    seat: where we vote, if we have a vote. It changes when we move, or when it splits or merges.
+    """
+
+    @property
+    def our_prefix(self) -> str:
+        """The prefix of our group."""
 
     @property
     def electorate(self) -> Electorate:
-        """The voters that certify the next block."""
+        """The voters of our group, that certify its next block."""
+
+    def judges(self, draw: bytes) -> Electorate:
+        """The voters of the group to which a draw falls."""
+
+    def topic_of(self, draw: bytes) -> str:
+        """The topic of that group."""
 
     def registrations(self, anchor_height: int) -> Mapping[OperatorKey, Registration]:
-        """The registrations of everybody who is judged at an anchor."""
+        """The registrations of everybody who is judged at an anchor, by whatever group.
+
+        By all REGISTER blocks that are here, of every group, taken up by our data chain or not: what is not,
+        the verdict block takes up before it judges.
+        """
 
     def is_judged(self, seq: int) -> bool:
-        """Whether a challenge has its verdict block."""
+        """Whether our group has judged a challenge, for all operators that fall to it."""
 
     def judged_anchor(self, seq: int) -> Hash32 | None:
-        """The hash of the anchor with which a challenge was judged."""
+        """The hash of the anchor with which our group judged a challenge, or None before that."""
 
 
 @dataclass(frozen=True, slots=True)

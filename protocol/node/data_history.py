@@ -13,6 +13,7 @@ from protocol.group.data_block import CertifiedBlock, DataBlock, VerdictPayload,
 from protocol.group.data_chain import DataChain
 from protocol.group.membership import Member, Membership
 from protocol.group.quorum import Electorate
+from protocol.node.messages import group_topic
 from protocol.node.records import Records, block_key
 from protocol.payout.claims import VerdictRecord
 from protocol.payout.list_header import Head
@@ -36,6 +37,19 @@ class DataHistory:
     def electorate(self) -> Electorate:
         """The voters that certify the next block."""
         return self.state.electorate
+
+    @property
+    def our_prefix(self) -> str:
+        """The prefix of the only group."""
+        return self.state.prefix
+
+    def judges(self, draw: bytes) -> Electorate:
+        """The voters of the group to which a draw falls."""
+        return self.state.electorate
+
+    def topic_of(self, draw: bytes) -> str:
+        """The topic of that group."""
+        return group_topic(self.state.network, self.state.prefix)
 
     def registrations(self, anchor_height: int) -> Mapping[OperatorKey, Registration]:
         """The registrations of everybody who is judged at an anchor, sorted by operator."""

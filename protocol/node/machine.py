@@ -75,7 +75,7 @@ class Node:
         topic, everybody = group_topic(self.network, ""), network_topic(self.network)
         self.topics = (topic, everybody)
         self.registrar = Registrar(genesis, everybody, records)
-        self.tracker = Tracker(genesis, signer, chain, records, topic)
+        self.tracker = Tracker(genesis, signer, chain, records)
         self.group = GroupMachine(genesis, signer, chain, records, guard, topic)
         self.lister = Lister(genesis, chain, self.group, signer, guard, records, everybody)
         self.catch_up = CatchUp(genesis, self.operator_key, self.group, self.lister, everybody)
@@ -129,7 +129,7 @@ class Node:
         effects: list[Effect] = []
         if self._now >= self._repeat_at:
             self._repeat_at = self._now + REPEAT_MILLISECONDS
-            effects += self.catch_up.tell() + self.registrar.repeat() + self.tracker.repeat()
+            effects += self.catch_up.tell() + self.registrar.repeat() + self.tracker.repeat(self.group)
         effects += self.tracker.tick()
         effects += self.group.tick(self._now, votes=not self.lister.contradicted)
         effects += self.lister.tick(self._now, votes=not self.group.contradicted)
@@ -274,14 +274,15 @@ class Node:
     def _on_decided(self, block: DataBlock) -> list[Effect]:
         """Tell everybody whom a decided block concerns."""
         self.lister.moved()
+        effects = self.tracker.regroup(self.group)
         payload = decode_payload(block)
         if isinstance(payload, VerdictPayload):
             news = {"seq": payload.seq, "operators": len(payload.verdicts)}
-            return [*self.tracker.on_verdicts(payload.seq, payload.anchor_hash), Announce("verdicts", news)]
+            effects += [*self.tracker.on_verdicts(payload.seq, self.group), Announce("verdicts", news)]
         if isinstance(payload, RegisterPayload):
-            effects = self.registrar.settle(self.group.state.book)
-            return effects + self.tracker.on_registrations(block.stamp_height, self.group)
-        return []
+            effects += self.registrar.settle(self.group.state.book)
+            effects += self.tracker.on_registrations(block.stamp_height, self.group)
+        return effects
 
 
 def blame(incoming: Incoming, error: ProtocolError) -> list[Effect]:

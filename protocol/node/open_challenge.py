@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from protocol.crypto import SIGNATURE_SIZE
-from protocol.errors import ProtocolError, StaleMessage
+from protocol.errors import NotAMember, ProtocolError, StaleMessage
 from protocol.group.quorum import Electorate
 from protocol.node.effects import Effect, Persist
 from protocol.node.records import OBSERVATION, RESPONSE, SIGHTING, Records, challenge_prefix
@@ -34,14 +34,17 @@ _KEY_SIZE = 32
 class OpenChallenge:
     """What one node holds of one challenge."""
 
-    def __init__(self, network: bytes, answers: AnswerKey) -> None:
+    def __init__(self, network: bytes, answers: AnswerKey, prefix: str = "") -> None:
+        """`prefix` is our group's: as a judge we look at those who fall to it."""
         self.challenge: Challenge = answers.challenge
         self.answers = answers
-        self.builder = ObservationBuilder(network, answers)
+        self.builder = ObservationBuilder(network, answers, prefix)
         self.observations: dict[OperatorKey, bytes] = {}
         self.receipts: dict[tuple[OperatorKey, OperatorKey], bytes] = {}
         """Receipts by (judge, operator)."""
         self.own_response = b""
+        self.told: set[OperatorKey] = set()
+        """The judges to whom our own response was sent."""
         self.to_dial: deque[OperatorKey] = deque()
         """Whose responses came and who were not dialled yet."""
         self.attempts: dict[OperatorKey, int] = {}
@@ -116,10 +119,10 @@ class OpenChallenge:
         if named in self._wanted:
             self._fetched[named] = envelope
 
-    def update(self, answers: AnswerKey) -> None:
-        """Go on with other registrations."""
+    def update(self, answers: AnswerKey, prefix: str | None = None) -> None:
+        """Go on with other registrations, or as a judge of another group."""
         self.answers = answers
-        self.builder.update(answers)
+        self.builder.update(answers, prefix)
 
     # What is asked of it.
 
@@ -167,25 +170,32 @@ class OpenChallenge:
         families = (RESPONSE, SIGHTING, OBSERVATION)
         if all(next(records.iterate(self._key(family)), None) is None for family in families):
             return False
+        for _, envelope in records.iterate(self._key(OBSERVATION)):
+            self.keep_observation(check_observation(envelope, self._network), envelope)
         prefix = self._key(RESPONSE)
         for key, value in records.iterate(prefix):
             self._written.add(key[len(prefix) :])
             height = int.from_bytes(value[:_HEIGHT_SIZE], "big")
             peer, envelope = value[_HEIGHT_SIZE : _HEIGHT_SIZE + _KEY_SIZE], value[_HEIGHT_SIZE + _KEY_SIZE :]
             with suppress(ProtocolError):  # a flawed one was kept as such, and is again
-                self.builder.record_response(envelope, height, peer)
+                try:
+                    self.builder.record_response(envelope, height, peer)
+                except NotAMember:
+                    self.keep_fetched(envelope)  # if we named it as a judge of another group
         prefix = self._key(SIGHTING)
         for key, value in records.iterate(prefix):
             fast, tls_valid = bool(value[0] & _FAST), bool(value[0] & _TLS_VALID)
             self.keep_sighting(key[len(prefix) :], value[1:], fast, tls_valid)
-        for _, envelope in records.iterate(self._key(OBSERVATION)):
-            self.keep_observation(check_observation(envelope, self._network), envelope)
         return True
 
-    def forget(self, records: Records) -> list[Effect]:
-        """Drop the record: the verdict block holds what matters of it."""
+    def forget(self, records: Records, own_word: OperatorKey) -> list[Effect]:
+        """Drop the record: the verdict block holds what matters of it.
+
+        But for our own observation, the one that this judge may ever make of this challenge.
+        """
         families = (RESPONSE, SIGHTING, OBSERVATION)
-        return [Persist(key, None) for family in families for key, _ in records.iterate(self._key(family))]
+        keys = [key for family in families for key, _ in records.iterate(self._key(family))]
+        return [Persist(key, None) for key in keys if key != self._key(OBSERVATION) + own_word]
 
     def _key(self, family: bytes) -> bytes:
         return challenge_prefix(family, self.challenge.seq, self.challenge.anchor_hash)

@@ -1,9 +1,10 @@
 """One node as an operator: its responses, the receipts it got, the dial-backs it answers.
 
 Answers for: our own answer to every challenge for which we are registered, sent to each
-judge directly and on the group's topic; the judges' receipts, kept as our proof and shown to
-the judges at the close; and replies to dial-backs, few to each judge. When a challenge
-opens and closes is `tracker`'s business. Spec: `spec/response.md`.
+judge directly and on the topic of their group, which our draw names, whichever group is ours;
+the judges' receipts, kept as our proof and shown to the judges at the close; and replies to
+dial-backs, few to each judge. When a challenge opens and closes is `tracker`'s business.
+Spec: `spec/response.md`.
 """
 
 from protocol.chain.view import ChainView
@@ -11,11 +12,12 @@ from protocol.crypto import Signer
 from protocol.errors import StaleMessage
 from protocol.genesis import Genesis, network_id
 from protocol.group.quorum import Electorate
-from protocol.node.effects import Announce, Effect, Persist, Publish, Send
+from protocol.node.court import GroupView
+from protocol.node.effects import Announce, Effect, Learn, Persist, Publish, Send
 from protocol.node.messages import pack_signed
 from protocol.node.open_challenge import OpenChallenge
 from protocol.node.records import RECEIPT, Records, challenge_prefix
-from protocol.tracking.challenge import Challenge, dial_back_digest
+from protocol.tracking.challenge import Challenge, challenge_draw, dial_back_digest
 from protocol.tracking.response import (
     Receipt,
     build_probe_reply,
@@ -23,7 +25,7 @@ from protocol.tracking.response import (
     check_probe,
     check_receipt,
 )
-from protocol.units import OperatorKey
+from protocol.units import Hash32, OperatorKey
 
 PROBES_ANSWERED_MAX = 8
 """Dial-backs of one peer answered in one challenge."""
@@ -34,20 +36,21 @@ STRANGERS_MAX = 256
 class Responder:
     """Answers for our own operator."""
 
-    def __init__(
-        self, genesis: Genesis, signer: Signer, chain: ChainView, records: Records, topic: str
-    ) -> None:
+    def __init__(self, genesis: Genesis, signer: Signer, chain: ChainView, records: Records) -> None:
         self._parameters = genesis.parameters
         self._network = network_id(genesis)
         self._signer = signer
         self._chain = chain
         self._records = records
-        self._topic = topic
         self._answered: dict[OperatorKey, int] = {}
         """Dial-backs answered in the newest challenge, by peer: judges, and a bounded number of others."""
         self._answered_in: Challenge | None = None
 
-    def respond(self, opened: OpenChallenge, electorate: Electorate) -> list[Effect]:
+    def draw(self, challenge: Challenge) -> Hash32:
+        """Return what says which group judges us in a challenge."""
+        return challenge_draw(challenge.anchor_hash, self._signer.operator_key)
+
+    def respond(self, opened: OpenChallenge, view: GroupView) -> list[Effect]:
         """Return what sends our response, if we are registered and the challenge is open."""
         me = self._signer.operator_key
         registration = opened.answers.registrations.get(me)
@@ -62,13 +65,28 @@ class Responder:
             registration.ip,
             registration.port,
         )
-        packed = pack_signed(opened.own_response)
-        judges = (OperatorKey(voter.operator_key) for voter in electorate.voters)
-        return [Publish(self._topic, packed), *(Send(judge, packed) for judge in judges if judge != me)]
+        opened.told.clear()
+        return self.repeat(opened, view)
 
-    def repeat(self, opened: OpenChallenge) -> list[Effect]:
-        """Return what says our response again."""
-        return [Publish(self._topic, pack_signed(opened.own_response))] if opened.own_response else []
+    def repeat(self, opened: OpenChallenge, view: GroupView) -> list[Effect]:
+        """Return what says our response again, and tells judges that came to their group since."""
+        if not opened.own_response:
+            return []
+        draw, packed = self.draw(opened.challenge), pack_signed(opened.own_response)
+        effects: list[Effect] = [Publish(view.topic_of(draw), packed)]
+        for voter in view.judges(draw).voters:
+            judge = OperatorKey(voter.operator_key)
+            if judge != self._signer.operator_key and judge not in opened.told:
+                opened.told.add(judge)
+                effects += [*self._learn(judge, opened, view), Send(judge, packed)]
+        return effects
+
+    def _learn(self, judge: OperatorKey, opened: OpenChallenge, view: GroupView) -> list[Effect]:
+        """Say where a judge listens; the members of our own group are known anyway."""
+        entry = opened.answers.registrations.get(judge)
+        if entry is None or judge in view.electorate:
+            return []
+        return [Learn(judge, entry.ip, entry.port)]
 
     def keep_receipt(self, receipt: Receipt, envelope: bytes) -> list[Effect]:
         """Keep a judge's receipt for our own response; raises `InvalidSignature`."""
@@ -78,26 +96,26 @@ class Responder:
             return []
         return [Persist(key, envelope), Announce("receipt", {"seq": receipt.seq, "height": receipt.height})]
 
-    def show_receipts(self, challenge: Challenge) -> list[Effect]:
+    def show_receipts(self, challenge: Challenge, view: GroupView) -> list[Effect]:
         """Return what shows the judges, at the close, what they acknowledged."""
         shown = self.receipts(challenge.seq, challenge.anchor_hash)
-        return [Publish(self._topic, pack_signed(envelope)) for envelope in shown.values()]
+        topic = view.topic_of(self.draw(challenge))
+        return [Publish(topic, pack_signed(envelope)) for envelope in shown.values()]
 
     def receipts(self, seq: int, anchor_hash: bytes) -> dict[OperatorKey, bytes]:
         """Return the receipts that we hold for our response to a challenge, by judge."""
         prefix = challenge_prefix(RECEIPT, seq, anchor_hash)
         return {OperatorKey(key[len(prefix) :]): value for key, value in self._records.iterate(prefix)}
 
-    def answer_probe(
-        self, peer: OperatorKey, data: bytes, challenge: Challenge, electorate: Electorate
-    ) -> bytes:
+    def answer_probe(self, peer: OperatorKey, data: bytes, challenge: Challenge, view: GroupView) -> bytes:
         """Return the signed reply to a judge's dial-back; raises `ProtocolError`."""
+        judges = view.judges(self.draw(challenge))
         if challenge != self._answered_in:
             self._answered_in, self._answered = challenge, {}
         count = self._answered.get(peer, 0)
         if count >= PROBES_ANSWERED_MAX:
             raise StaleMessage(f"{count} dial-backs in one challenge are enough")
-        if not count and peer not in electorate and self._strangers(electorate) >= STRANGERS_MAX:
+        if not count and peer not in judges and self._strangers(judges) >= STRANGERS_MAX:
             raise StaleMessage(f"{STRANGERS_MAX} who are no judges have dialled back in one challenge")
         request = check_probe(data, self._network, challenge)
         self._answered[peer] = count + 1
@@ -105,5 +123,5 @@ class Responder:
         digest = dial_back_digest(challenge, me, request.nonce, self._chain, self._parameters)
         return build_probe_reply(self._signer, request, digest)
 
-    def _strangers(self, electorate: Electorate) -> int:
-        return sum(peer not in electorate for peer in self._answered)
+    def _strangers(self, judges: Electorate) -> int:
+        return sum(peer not in judges for peer in self._answered)

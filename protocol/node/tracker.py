@@ -1,10 +1,10 @@
-"""Challenges at one node: when they open and close, and judging those who answer.
+"""Challenges at one node: when they open and close, and who of this node is asked about them.
 
 Answers for: a challenge opens with its anchor and is observed when the block at `judged_at`
-connects (deadlines are heights); as a judge, the receipts, the one observation of each
-challenge, and what a verdict block can be made of. Our own answers are `responder`'s, dial-backs
-`dial_back`'s; what observations mean is `protocol.tracking.verdict`, the verdict block the `group` machine's.
-Spec: `spec/response.md`, `spec/verdict.md`.
+connects (deadlines are heights); what comes for it reaches the challenge that it means; when our
+group changes, open challenges go on from our new seat. Our own answers are `responder`'s, judging
+others `judge`'s; what observations mean is `protocol.tracking.verdict`'s business, the verdict block
+the `group` machine's. Spec: `spec/response.md`, `spec/verdict.md`.
 """
 
 from collections import deque
@@ -12,14 +12,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from protocol.chain.view import ChainView
-from protocol.codec import encode
 from protocol.crypto import SIGNATURE_SIZE, Signer
-from protocol.errors import NotAMember, ProtocolError, StaleMessage
+from protocol.errors import ProtocolError, StaleMessage
 from protocol.genesis import Genesis, network_id
 from protocol.node.court import GroupView, Judged
-from protocol.node.dial_back import DialBack
-from protocol.node.effects import Announce, Effect, Incoming, News, Persist, ProbeResult, Publish, Send
-from protocol.node.messages import RESPONSES_MAX, Responses, ResponsesRequest, pack_plain, pack_signed
+from protocol.node.effects import Announce, Effect, Incoming, News, Persist, ProbeResult
+from protocol.node.judge import Judge
+from protocol.node.messages import Responses, ResponsesRequest
 from protocol.node.open_challenge import OpenChallenge
 from protocol.node.records import (
     OBSERVATION,
@@ -34,13 +33,8 @@ from protocol.node.responder import Responder
 from protocol.node.voids import Voids, Why
 from protocol.tracking.answer_key import AnswerKey
 from protocol.tracking.challenge import derive_challenge
-from protocol.tracking.observation import Observation, check_observation
-from protocol.tracking.response import (
-    Receipt,
-    build_receipt,
-    check_receipt,
-    decode_response,
-)
+from protocol.tracking.observation import Observation
+from protocol.tracking.response import Receipt, decode_response
 from protocol.units import Hash32, OperatorKey
 
 EARLY_MAX = 1_024
@@ -52,31 +46,33 @@ OPEN_MAX = 8
 class Tracker:
     """The machine of challenges at one node."""
 
-    def __init__(
-        self, genesis: Genesis, signer: Signer, chain: ChainView, records: Records, topic: str
-    ) -> None:
+    def __init__(self, genesis: Genesis, signer: Signer, chain: ChainView, records: Records) -> None:
         self._genesis = genesis
         self._parameters = genesis.parameters
         self._network = network_id(genesis)
-        self._signer = signer
+        self._me = signer.operator_key
         self._chain = chain
         self._records = records
-        self._topic = topic
         self._open: dict[tuple[int, bytes], OpenChallenge] = {}
         self._newest: OpenChallenge | None = None
         self._tip = self._highest = 0
         """Our last block's height, and the highest one that it ever had."""
         self.voids = Voids()
-        self._responder = Responder(genesis, signer, chain, records, topic)
-        self._dial_back = DialBack(genesis, signer, chain)
+        self._responder = Responder(genesis, signer, chain, records)
+        self._judge = Judge(genesis, signer, chain)
         self._early: deque[Incoming] = deque(maxlen=EARLY_MAX)
-        self.is_judge = False
+
+    @property
+    def is_judge(self) -> bool:
+        """Whether we have a vote in our group, as far as we were told."""
+        return self._judge.is_seated
 
     # Heights.
 
     def restore(self, view: GroupView) -> list[Effect]:
         """Take up the challenges that are not judged yet, as the record holds them."""
         self._tip = self._highest = self._chain.tip()[0]
+        self._judge.take_seat(view)
         newest = self._tip // self._parameters.challenge_every
         effects: list[Effect] = []
         for seq in range(max(0, newest - OPEN_MAX), newest + 1):
@@ -91,24 +87,42 @@ class Tracker:
         effects: list[Effect] = []
         for family in (RESPONSE, SIGHTING, OBSERVATION, VOID):
             for key, _ in self._records.iterate(family):
-                seq = split_challenge_key(family, key)[0]
-                if seq < oldest or view.is_judged(seq):
+                seq, _, judge = split_challenge_key(family, key)
+                is_own_word = family == OBSERVATION and judge == self._me
+                if seq < oldest or (view.is_judged(seq) and not is_own_word):
                     effects.append(Persist(key, None))
+        return effects
+
+    def _forget_words(self, oldest: int) -> list[Effect]:
+        """Drop our observations of challenges that no group will judge any more."""
+        words = [key for key, _ in self._records.iterate(OBSERVATION)]
+        return [Persist(key, None) for key in words if split_challenge_key(OBSERVATION, key)[0] < oldest]
+
+    def regroup(self, view: GroupView) -> list[Effect]:
+        """Go on from the seat that we have now: our group, or our vote in it, may have changed.
+
+        What is held of those who still fall to us stays. Of what we have observed we say no second word.
+        """
+        effects: list[Effect] = []
+        if self._judge.take_seat(view):
+            for opened in self._open.values():
+                self._judge.move(opened)
+                self._keep_own(opened, effects)
         return effects
 
     def connect(self, height: int, view: GroupView) -> list[Effect]:
         """A block connected: open, observe, answer again what is due."""
         self._tip, self._highest = height, max(self._highest, height)
-        effects: list[Effect] = []
+        effects = self.regroup(view)
         if height % self._parameters.challenge_every == 0:
             effects += self._on_anchor(height // self._parameters.challenge_every, view)
         for opened in self._current():
             if height < opened.challenge.closes:
-                effects += self._dial_back.again(opened) if self.is_judge else []
+                effects += self._judge.dial_again(opened)
             elif height == opened.challenge.closes:
-                effects += self._responder.show_receipts(opened.challenge)
+                effects += self._responder.show_receipts(opened.challenge, view)
             elif height >= opened.challenge.judged_at:
-                effects += self._observe(opened, view)
+                effects += self._judge.observe(opened)
         return effects
 
     def _on_anchor(self, seq: int, view: GroupView) -> list[Effect]:
@@ -130,7 +144,8 @@ class Tracker:
         self.voids.restore(seq, anchor)
         self._admit(opened)
         news: News = {"seq": seq, "height": challenge.anchor_height, "anchor": anchor.hex()}
-        return [Announce("challenge.opened", news), *self._respond(opened, view), *self._take_early()]
+        effects = [*self._forget_words(seq - OPEN_MAX), Announce("challenge.opened", news)]
+        return effects + self._respond(opened, view) + self._take_early()
 
     def disconnect(self, height: int, block_hash: bytes, view: GroupView) -> list[Effect]:
         """A block left the chain: its challenge, if it was an anchor, is void unless it comes back."""
@@ -156,7 +171,6 @@ class Tracker:
         if anchor < self._genesis.first_challenge_height or self._chain.block_hash(anchor) is None:
             return None
         challenge = derive_challenge(seq, self._chain, self._parameters)
-        self.is_judge = self._signer.operator_key in view.electorate
         if view.is_judged(seq):
             return None
         key = (seq, challenge.anchor_hash)
@@ -166,9 +180,8 @@ class Tracker:
             self.voids.note(*key, Why.CLOSED_BEFORE)
             return None
         answers = AnswerKey(challenge, view.registrations(anchor), self._chain, self._parameters)
-        if self.is_judge:
-            answers.prepare(answers.registrations)
-        opened = OpenChallenge(self._network, answers)
+        opened = OpenChallenge(self._network, answers, self._judge.prefix)
+        self._judge.prepare(opened)
         opened.was_open = opened.restore(self._records)
         return opened
 
@@ -195,28 +208,34 @@ class Tracker:
 
     def tick(self) -> list[Effect]:
         """Dial back those whose responses came."""
-        return self._dial_back.begin(self._open.values())
+        return self._judge.dial(self._open.values())
 
     def probed(self, result: ProbeResult) -> list[Effect]:
         """A dial-back ended."""
-        return self._dial_back.ended(result, self._open.values())
+        return self._judge.probed(result, self._open.values())
 
     # As an operator.
 
     def _respond(self, opened: OpenChallenge, view: GroupView) -> list[Effect]:
-        """Answer for ourselves; as a judge we are the first to have our response."""
-        sent = self._responder.respond(opened, view.electorate)
+        """Answer for ourselves."""
+        sent = self._responder.respond(opened, view)
         effects: list[Effect] = []
-        if sent and self.is_judge and self._signer.operator_key not in opened.observations:
-            with suppress(StaleMessage):  # its anchor came back when it could be judged already
-                self._keep(opened, opened.own_response, self._signer.operator_key, effects)
+        if sent:
+            self._keep_own(opened, effects)
         return effects + sent
+
+    def _keep_own(self, opened: OpenChallenge, effects: list[Effect]) -> None:
+        """As our own judge we are the first to have our response."""
+        is_in_time = opened.own_response and self._highest < opened.challenge.closes
+        if is_in_time and self.is_judge and opened.builder.is_ours(self._me):
+            with suppress(StaleMessage):  # it is observed, or its anchor came back when it could be judged
+                self._judge.keep(opened, opened.own_response, self._highest, self._me, effects)
 
     def answer_probe(self, peer: OperatorKey, data: bytes, view: GroupView) -> bytes:
         """Return the signed reply to a judge's dial-back; raises `ProtocolError`."""
         if self._newest is None:
             raise StaleMessage("no challenge is open")
-        return self._responder.answer_probe(peer, data, self._newest.challenge, view.electorate)
+        return self._responder.answer_probe(peer, data, self._newest.challenge, view)
 
     def receipts(self, seq: int, anchor_hash: bytes) -> dict[OperatorKey, bytes]:
         """Return the receipts that we hold for our response to a challenge, by judge."""
@@ -225,20 +244,15 @@ class Tracker:
     def on_receipt(self, receipt: Receipt, envelope: bytes, view: GroupView) -> list[Effect]:
         """Keep a judge's receipt: for our own response as our proof, for another's as a judge."""
         opened = self._open.get((receipt.seq, receipt.anchor_hash))
-        if opened is None or receipt.judge not in view.electorate:
+        is_mine = receipt.operator_key == self._me
+        if opened is None:
             raise StaleMessage("a receipt for nothing that is open")
-        if receipt.operator_key != self._signer.operator_key:
-            return self._hear_receipt(opened, receipt, envelope)
-        return self._responder.keep_receipt(receipt, envelope)
-
-    def _hear_receipt(self, opened: OpenChallenge, receipt: Receipt, envelope: bytes) -> list[Effect]:
-        """Note as a judge what another judge acknowledged: a receipt counts as an observation."""
-        place = (OperatorKey(receipt.judge), OperatorKey(receipt.operator_key))
-        if self.is_judge and place not in opened.receipts:
-            if receipt.operator_key not in opened.answers.registrations:
-                raise NotAMember("a receipt for somebody who is not registered")
-            check_receipt(envelope, self._network)
-            opened.receipts[place] = envelope
+        judges = view.judges(self._responder.draw(opened.challenge)) if is_mine else view.electorate
+        if receipt.judge not in judges:
+            raise StaleMessage("a receipt by nobody who judges that operator")
+        if is_mine:
+            return self._responder.keep_receipt(receipt, envelope)
+        self._judge.hear_receipt(opened, receipt, envelope)
         return []
 
     # As a judge.
@@ -247,14 +261,14 @@ class Tracker:
         """Take a response: keep it if it is better than what we hold; who hands it over gets a receipt."""
         try:
             opened = self._target(envelope)
-            if not self.is_judge:
+            if not self._judge.is_seated:
                 return
-            self._keep(opened, envelope, incoming.peer, effects)
+            self._judge.keep(opened, envelope, self._highest, incoming.peer, effects)
         except StaleMessage:
             self._note_early(envelope, incoming)
             raise
         if not incoming.topic:
-            effects += self._receipt(opened, incoming.peer)
+            effects += self._judge.receipt(opened, incoming.peer)
 
     def _note_early(self, envelope: bytes, incoming: Incoming) -> None:
         """Keep a response whose anchor may reach others before us: the next one, or another branch's."""
@@ -284,68 +298,17 @@ class Tracker:
         response = decode_response(envelope[SIGNATURE_SIZE:])
         return self._open.get((response.seq, response.anchor_hash), self._newest)
 
-    def _keep(self, opened: OpenChallenge, envelope: bytes, peer: bytes, effects: list[Effect]) -> None:
-        """Keep a response as of our highest block: blocks that come back do not begin its time anew."""
-        if self._signer.operator_key in opened.observations:
-            raise StaleMessage(f"challenge {opened.challenge.seq} is observed")
-        kept = opened.keep_response(envelope, self._highest, peer)
-        if kept is not None:
-            effects.append(kept)
-            opened.to_dial.append(OperatorKey(kept.key[-32:]))
-
-    def _receipt(self, opened: OpenChallenge, peer: OperatorKey) -> list[Effect]:
-        """Tell an operator what we hold of it, so that nobody can say later that nothing came."""
-        held = opened.builder.held(peer)
-        if held is None:
-            return []
-        receipt = build_receipt(
-            self._signer, self._network, opened.challenge, peer, held.envelope, held.height
-        )
-        return [opened.write_durably(held), Send(peer, pack_signed(receipt))]
-
-    def _observe(self, opened: OpenChallenge, view: GroupView) -> list[Effect]:
-        """Say once what we saw; a judge that was away says that it saw nothing."""
-        me = self._signer.operator_key
-        if not self.is_judge or me not in view.electorate or me in opened.observations:
-            return []
-        observation = opened.builder.build(me)
-        envelope = self._signer.sign(encode(observation))
-        kept = opened.keep_observation(observation, envelope)
-        return [*opened.write_rest(), kept, Publish(self._topic, pack_signed(envelope))]
-
     def on_observation(self, observation: Observation, envelope: bytes, view: GroupView) -> list[Effect]:
-        """Take what another judge saw, and ask it for the responses that we lack."""
+        """Take what another judge saw; raises `ProtocolError`."""
         opened = self._open.get((observation.seq, observation.anchor_hash))
-        if opened is None or observation.signer in opened.observations:
+        if opened is None:
             raise StaleMessage(f"an observation of challenge {observation.seq}")
-        if observation.signer not in view.electorate:
-            raise NotAMember(f"{observation.signer.hex()[:16]} is no judge")
-        check_observation(envelope, self._network)
-        effects: list[Effect] = [opened.keep_observation(observation, envelope)]
-        return effects + self._ask(opened, observation.signer)
-
-    def _ask(self, opened: OpenChallenge, judge: OperatorKey) -> list[Effect]:
-        missing = opened.missing(judge)
-        if not missing:
-            return []
-        request = ResponsesRequest(
-            network=self._network,
-            seq=opened.challenge.seq,
-            anchor_hash=opened.challenge.anchor_hash,
-            hashes=tuple(missing[:RESPONSES_MAX]),
-        )
-        return [Send(judge, pack_plain(request))]
+        return self._judge.hear(opened, observation, envelope, view)
 
     def on_responses_request(self, request: ResponsesRequest, peer: OperatorKey) -> list[Effect]:
         """Hand over responses that an observation names."""
         opened = self._open.get((request.seq, request.anchor_hash))
-        envelopes = tuple(opened.envelopes_of(request.hashes)) if opened else ()
-        if not envelopes:
-            return []
-        answer = Responses(
-            network=self._network, seq=request.seq, anchor_hash=request.anchor_hash, envelopes=envelopes
-        )
-        return [Send(peer, pack_plain(answer))]
+        return self._judge.hand_over(opened, request, peer) if opened else []
 
     def on_responses(self, responses: Responses) -> list[Effect]:
         """Take responses that we asked for."""
@@ -355,63 +318,54 @@ class Tracker:
                 opened.keep_fetched(envelope)
         return []
 
-    def repeat(self) -> list[Effect]:
+    def repeat(self, view: GroupView) -> list[Effect]:
         """Say again what others may have missed, while it still matters."""
         effects: list[Effect] = []
-        me = self._signer.operator_key
         for opened in self._current():
             if self._tip < opened.challenge.closes:
-                effects += self._responder.repeat(opened)
-            if me in opened.observations:
-                effects.append(Publish(self._topic, pack_signed(opened.observations[me])))
-            for judge in opened.observations:
-                effects += self._ask(opened, judge)
+                effects += self._responder.repeat(opened, view)
+            effects += self._judge.repeat(opened, view)
         return effects
 
     # Verdicts.
 
     def judged(self, view: GroupView, now: int) -> Judged | None:
-        """Return what the verdict block of the first challenge that is due can be made of, or None.
-
-        It waits a round for the judges that are still missing, then a FINAL set is enough.
-        """
+        """Return what the verdict block of the first challenge that is due can be made of, or None."""
         for opened in self._current():
             if self._tip < opened.challenge.judged_at or view.is_judged(opened.challenge.seq):
                 continue
-            complete = opened.complete(view.electorate)
-            if complete is None:
-                continue
-            if opened.ready_since is None:
-                opened.ready_since = now
-            everybody = len(complete[0]) == len(view.electorate)
-            if everybody or now >= opened.ready_since + self._parameters.round_milliseconds:
-                receipts = tuple(sorted(opened.receipts.values()))
-                return Judged(opened.challenge, tuple(complete[0]), tuple(complete[1]), receipts)
+            judged = self._judge.judged(opened, view, now)
+            if judged is not None:
+                return judged
         return None
 
-    def on_verdicts(self, seq: int, anchor_hash: bytes) -> list[Effect]:
-        """A verdict block was certified: what it was made of, on this branch or another, is needed no more.
+    def on_verdicts(self, seq: int, view: GroupView) -> list[Effect]:
+        """A verdict block was certified, by any group: when ours has judged, nothing else is needed.
 
-        A challenge is judged once. With an anchor that is not on our chain it is void all the same.
+        On this branch or another: a challenge is judged once. With an anchor that is not on our chain it
+        is void all the same.
         """
+        judged = view.judged_anchor(seq)
+        if judged is None or not view.is_judged(seq):
+            return []
         effects: list[Effect] = []
         for key in [key for key in self._open if key[0] == seq]:
-            effects += self._open.pop(key).forget(self._records)
+            effects += self._open.pop(key).forget(self._records, self._me)
         self._newest = self._last_current()
         here = self._chain.block_hash(seq * self._parameters.challenge_every)
-        if here not in (None, anchor_hash):
-            effects += self.voids.note(seq, Hash32(anchor_hash), Why.LEFT_JUDGED)
+        if here not in (None, judged):
+            effects += self.voids.note(seq, judged, Why.LEFT_JUDGED)
             effects += self.voids.note(seq, Hash32(here or b""), Why.JUDGED_BEFORE)
         return effects
 
     def on_registrations(self, stamp_height: int, view: GroupView) -> list[Effect]:
-        """Registrations were certified: those stamped at or below an open anchor count there."""
+        """Any group certified registrations: those stamped at or below an open anchor count there."""
         effects: list[Effect] = []
         for opened in self._current():
             challenge = opened.challenge
             if stamp_height <= challenge.anchor_height:
                 registrations = view.registrations(challenge.anchor_height)
-                opened.update(AnswerKey(challenge, registrations, self._chain, self._parameters))
+                opened.update(opened.answers.renewed(registrations))
                 if not opened.own_response:
                     effects += self._respond(opened, view)
         return effects

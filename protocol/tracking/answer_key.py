@@ -39,6 +39,12 @@ class AnswerKey:
         self._parameters = parameters
         self._answers: dict[bytes, bytes] = {}
 
+    def renewed(self, registrations: Mapping[OperatorKey, Registration]) -> "AnswerKey":
+        """Return the right answers of the same challenge under other registrations."""
+        renewed = AnswerKey(self.challenge, registrations, self._chain, self._parameters)
+        renewed._answers = self._answers
+        return renewed
+
     def answer(self, operator_key: bytes) -> bytes:
         """Return the one right answer of an operator."""
         known = self._answers.get(operator_key)

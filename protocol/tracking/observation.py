@@ -14,7 +14,9 @@ from typing import Annotated, NamedTuple
 from protocol.codec import U32, U64, Bytes32, Decoder, Meta, Wire
 from protocol.crypto import envelope_body, verify_envelope
 from protocol.errors import InvalidSignature, NotAMember, StaleMessage, WrongNetwork
+from protocol.group.name import matches
 from protocol.tracking.answer_key import AnswerKey
+from protocol.tracking.challenge import challenge_draw
 from protocol.tracking.diversity import is_packed_ip
 from protocol.tracking.response import Response, ResponseChecker, decode_response, response_hash
 from protocol.units import Hash32, OperatorKey
@@ -114,30 +116,47 @@ class _Contact:
 
 
 class ObservationBuilder:
-    """Collects what one judge sees of the registered operators in one challenge.
+    """Collects what one judge sees in one challenge of the registered operators that fall to its group.
 
     Memory is bounded by the number of registered operators. Recording the same things again in the
     same order gives the same observation, so a node that restarts replays what it persisted.
     """
 
-    def __init__(self, network: bytes, answers: AnswerKey) -> None:
-        """`answers` says whose responses are looked at and what is right."""
+    def __init__(self, network: bytes, answers: AnswerKey, prefix: str = "") -> None:
+        """`answers` says who is registered and what is right; whose draw fits `prefix` is ours."""
         self._network = network
         self._held: dict[bytes, Held] = {}
         self._hashes: dict[bytes, Hash32] = {}
         self._contacts: dict[bytes, _Contact] = {}
         self._foreign = 0
-        self._take(answers)
+        self._take(answers, prefix)
 
-    def _take(self, answers: AnswerKey) -> None:
+    def _take(self, answers: AnswerKey, prefix: str) -> None:
         self._answers = answers
-        self._checker = ResponseChecker(self._network, answers.challenge, answers.registrations)
+        self._prefix = prefix
+        self.registered = {key: entry for key, entry in answers.registrations.items() if self.is_ours(key)}
+        """The registered operators that are ours."""
+        self._checker = ResponseChecker(self._network, answers.challenge, self.registered)
 
-    def update(self, answers: AnswerKey) -> None:
-        """Go on with other registrations: a block stamped at or below the anchor came after it."""
-        self._take(answers)
-        for key, held in self._held.items():
-            self._held[key] = held._replace(right=self._is_right(held))
+    def update(self, answers: AnswerKey, prefix: str | None = None) -> None:
+        """Go on with other registrations, or as a judge of another group.
+
+        A block stamped at or below the anchor may come after it. What is held of those who are still
+        ours stays.
+        """
+        self._take(answers, self._prefix if prefix is None else prefix)
+        self._contacts = {key: found for key, found in self._contacts.items() if self.is_ours(key)}
+        ours = {key: held for key, held in self._held.items() if self.is_ours(key)}
+        self._hashes = {key: digest for key, digest in self._hashes.items() if key in ours}
+        self._held = {key: held._replace(right=self._is_right(held)) for key, held in ours.items()}
+        self._foreign = sum(key not in self.registered for key in ours)
+
+    def is_ours(self, operator_key: bytes) -> bool:
+        """Whether an operator, registered or not, falls to our group in this challenge."""
+        prefix = self._prefix
+        return not prefix or matches(
+            prefix, challenge_draw(self._answers.challenge.anchor_hash, operator_key)
+        )
 
     def held(self, operator_key: bytes) -> Held | None:
         """Return what we keep of an operator: a receipt says so, and the observation will."""
@@ -151,7 +170,8 @@ class ObservationBuilder:
         """Take a response that `peer` handed over while our tip stood at `height`.
 
         Returns it when it is kept (persist it, and give a receipt), None when we hold one as good.
-        Raises as `ResponseChecker.check` does, and `StaleMessage` once the challenge can be judged.
+        Raises as `ResponseChecker.check` does, `NotAMember` for an operator that is not ours, and
+        `StaleMessage` once the challenge can be judged.
         """
         if height >= self._answers.challenge.judged_at:
             raise StaleMessage(f"challenge {self._answers.challenge.seq} is being judged")
@@ -175,9 +195,9 @@ class ObservationBuilder:
     ) -> None:
         """Take what one dial-back found: `ip` where the operator was authenticated, empty if it was not.
 
-        The best of several attempts counts. Nothing is noted of who is not registered.
+        The best of several attempts counts. Nothing is noted of who is not registered or not ours.
         """
-        if operator_key not in self._answers.registrations:
+        if operator_key not in self.registered:
             return
         before = self._contacts.get(operator_key, _Contact())
         better = ip and (fast, True) > (before.fast, bool(before.ip))
@@ -233,9 +253,11 @@ class ObservationBuilder:
         """Keep a response that will not do, if its own operator handed it over and nothing better is held."""
         response = decode_response(envelope_body(envelope))
         key = response.operator_key
+        if not self.is_ours(key):
+            raise NotAMember(f"{key.hex()[:16]} is judged by another group")
         if key != peer or key in self._held:
             return
-        if key not in self._answers.registrations:
+        if key not in self.registered:
             if self._foreign >= FOREIGN_MAX:
                 return
             self._foreign += 1

@@ -6,7 +6,6 @@ from protocol.codec import decode, encode
 from protocol.crypto import envelope_body
 from protocol.errors import ProtocolError, StaleMessage
 from protocol.genesis import network_id
-from protocol.group.quorum import Electorate, Voter
 from protocol.node.effects import Publish, Send
 from protocol.node.open_challenge import OpenChallenge
 from protocol.node.responder import PROBES_ANSWERED_MAX, STRANGERS_MAX, Responder
@@ -22,6 +21,7 @@ from protocol.tracking.response import (
 )
 from protocol.units import OperatorKey
 from tests.support.founding import founded_by
+from tests.support.judging_groups import Groups
 from tests.support.node_cluster import Cluster
 from tests.support.operators import operators
 from zenp2p.store import MemoryStore
@@ -30,7 +30,7 @@ FOUNDERS = operators(4)
 ME, JUDGE = FOUNDERS[0], FOUNDERS[1]
 GENESIS = founded_by(FOUNDERS)
 NETWORK = network_id(GENESIS)
-ELECTORATE = Electorate.of(Voter(operator_key=one.key, age=4) for one in FOUNDERS)
+VIEW = Groups(NETWORK, {"": FOUNDERS}, "")
 SEQ = 2
 
 
@@ -44,7 +44,7 @@ class Desk:
         self.registrations = dict(cluster[ME].node.group.registrations(8))
         self.challenge = derive_challenge(SEQ, self.chain, GENESIS.parameters)
         self.store = MemoryStore()
-        self.responder = Responder(GENESIS, ME.signer, self.chain, self.store, "t")
+        self.responder = Responder(GENESIS, ME.signer, self.chain, self.store)
 
     def opened(self, registrations: dict[OperatorKey, Registration] | None = None) -> OpenChallenge:
         known = self.registrations if registrations is None else registrations
@@ -54,27 +54,27 @@ class Desk:
         return build_probe(NETWORK, self.challenge, number.to_bytes(32, "big"))
 
     def answer(self, peer: OperatorKey, number: int = 0) -> bytes:
-        return self.responder.answer_probe(peer, encode(self.probe(number)), self.challenge, ELECTORATE)
+        return self.responder.answer_probe(peer, encode(self.probe(number)), self.challenge, VIEW)
 
 
 def test_our_answer_goes_to_every_other_judge_and_to_the_group() -> None:
     desk = Desk()
     opened = desk.opened()
-    sent = desk.responder.respond(opened, ELECTORATE)
+    sent = desk.responder.respond(opened, VIEW)
     assert sorted(one.peer for one in sent if isinstance(one, Send)) == sorted(
         one.key for one in FOUNDERS if one is not ME
     )
     assert len([one for one in sent if isinstance(one, Publish)]) == 1
     assert decode_response(envelope_body(opened.own_response)).answer == opened.answers.answer(ME.key)
-    assert len(desk.responder.repeat(opened)) == 1
+    assert len(desk.responder.repeat(opened, VIEW)) == 1
 
 
 def test_who_is_not_registered_or_too_late_says_nothing() -> None:
     desk = Desk()
     opened = desk.opened({})
-    assert desk.responder.respond(opened, ELECTORATE) == [] == desk.responder.repeat(opened)
+    assert desk.responder.respond(opened, VIEW) == [] == desk.responder.repeat(opened, VIEW)
     desk.chain.mine_to(desk.challenge.closes)
-    assert desk.responder.respond(desk.opened(), ELECTORATE) == []
+    assert desk.responder.respond(desk.opened(), VIEW) == []
 
 
 def test_a_dial_back_is_answered_with_the_transactions_behind_its_nonce() -> None:
@@ -111,14 +111,14 @@ def test_a_dial_back_that_is_none_costs_no_turn() -> None:
     foreign = encode(build_probe(bytes(32), desk.challenge, bytes(32)))
     for data in (b"", b"junk", foreign, encode(desk.probe())[:-1]):
         with pytest.raises(ProtocolError):
-            desk.responder.answer_probe(JUDGE.key, data, desk.challenge, ELECTORATE)
+            desk.responder.answer_probe(JUDGE.key, data, desk.challenge, VIEW)
     assert not desk.responder._answered
 
 
 def test_receipts_are_kept_once_and_shown_at_the_close() -> None:
     desk = Desk()
     opened = desk.opened()
-    desk.responder.respond(opened, ELECTORATE)
+    desk.responder.respond(opened, VIEW)
     receipt = build_receipt(JUDGE.signer, NETWORK, desk.challenge, ME.key, opened.own_response, 9)
     from protocol.tracking.response import Receipt
 
@@ -127,6 +127,6 @@ def test_receipts_are_kept_once_and_shown_at_the_close() -> None:
     desk.store.write([(kept.key, kept.value)], sync=True)  # type: ignore[union-attr]
     assert desk.responder.keep_receipt(said, receipt) == []
     assert desk.responder.receipts(SEQ, desk.challenge.anchor_hash) == {JUDGE.key: receipt}
-    assert len(desk.responder.show_receipts(desk.challenge)) == 1
+    assert len(desk.responder.show_receipts(desk.challenge, VIEW)) == 1
     with pytest.raises(ProtocolError):
         desk.responder.keep_receipt(said, bytes(64) + receipt[64:])
