@@ -1,29 +1,25 @@
 """`zenp2p payout`: payout lists, from the running daemon or from files alone.
 
 `verify` needs no daemon, no chain and no network: the genesis file, the list, and
-nothing else. It is what a wallet does.
+nothing else. It is what a wallet does. `prove` makes the small file that a wallet of one address needs.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.client import connect
-from cli.files import read_file, write_file
+from cli.files import write_file
 from cli.options import json_option, place_options
 from cli.output import print_json, print_rows
+from cli.verified_report import describe, print_verified, readable
+from cli.wallet import FILE, folder_option, follow, keep_trust, read_trust, trust_option, whole_list
 from protocol.units import format_amount
-
-if TYPE_CHECKING:
-    from protocol.payout.light import TrustPoint, VerifiedList
-
-FILE = click.Path(path_type=Path)
 
 
 @click.group()
 def payout() -> None:
-    """Payout lists: list, show, export, verify."""
+    """Payout lists: list, show, export, verify, prove."""
 
 
 @payout.command("list")
@@ -55,7 +51,7 @@ def show(context: click.Context, period: int, as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
-    print_rows(_readable({name: value for name, value in result.items() if isinstance(value, int | str)}))
+    print_rows(readable({name: value for name, value in result.items() if isinstance(value, int | str)}))
     for entry in result["entries"]:
         click.echo(f"{entry['address']}  {entry['responses']:>4}  {format_amount(entry['amount'])}")
 
@@ -78,83 +74,63 @@ def export(context: click.Context, period: int, out: Path | None, as_json: bool)
 
 
 @payout.command()
-@click.argument("files", nargs=-1, required=True, type=FILE, metavar="FILE...")
-@click.option("--trust", required=True, type=FILE, metavar="GENESIS", help="The network's genesis file.")
+@click.argument("files", nargs=-1, required=True, type=FILE, metavar="LIST...")
+@trust_option(required=True)
+@folder_option
 @click.option(
-    "--after", type=FILE, metavar="LIST", help="Go on from this list, which was verified earlier and kept."
+    "--remember",
+    type=FILE,
+    metavar="FILE",
+    help="Keep the trust point here: begin with it if it is there, and move it on to LIST.",
 )
 @click.option("--address", metavar="ADDR", help="Show what this address gets.")
 @json_option
 def verify(
-    files: tuple[Path, ...], trust: Path, after: Path | None, address: str | None, as_json: bool
+    files: tuple[Path, ...],
+    trust: Path,
+    folder: Path | None,
+    remember: Path | None,
+    address: str | None,
+    as_json: bool,
 ) -> None:
-    """Verify list files from the files alone.
+    """Verify a list from files alone.
 
-    FILE is the list right after the genesis, or after the list that --after names; several files are
-    consecutive lists, oldest first, and the last one is shown.
+    LIST is a list file or an address file. It comes next after the trust point, unless the lists between
+    are found by --chain-of-lists; several are consecutive lists, oldest first, and the last one is shown.
+    With --remember no list before it is accepted any more, and the file does as TRUST from then on.
     """
-    verified = load_verified(files, load_trust(trust, after))
-    result = _describe(verified)
-    entry = verified.entry_of(address) if address is not None else None
-    if address is not None:
-        result["entry"] = {
-            "address": address,
-            "responses": entry.responses if entry else 0,
-            "amount": entry.amount if entry else 0,
-        }
-    if as_json:
-        print_json(result)
-        return
-    print_rows(_readable({name: value for name, value in result.items() if isinstance(value, int | str)}))
-    if address is not None:
-        print_rows({"address": address, "amount": format_amount(entry.amount) if entry else "nothing"})
+    followed = follow(files, folder, read_trust(trust, remember))
+    result = describe(followed, address)
+    if remember is not None:
+        keep_trust(remember, followed.after)
+    print_json(result) if as_json else print_verified(result)
 
 
-def load_trust(genesis: Path, after: Path | None) -> "TrustPoint":
-    """Return the trust point that a genesis file, and a list kept from earlier, give."""
-    from protocol.genesis import GENESIS_SIZE_MAX
-    from protocol.payout.light import trust_after, trust_from_genesis
-    from protocol.payout.list_file import LIST_FILE_SIZE_MAX
+@payout.command()
+@click.argument("file", type=FILE, metavar="LIST")
+@trust_option(required=True)
+@folder_option
+@click.option(
+    "--address",
+    "addresses",
+    required=True,
+    multiple=True,
+    metavar="ADDR",
+    help="Whose line, also when it has none; may be repeated.",
+)
+@click.option("-o", "--out", required=True, type=FILE, metavar="FILE", help="Where to write it.")
+@json_option
+def prove(
+    file: Path, trust: Path, folder: Path | None, addresses: tuple[str, ...], out: Path, as_json: bool
+) -> None:
+    """Write an address file: what LIST gives to ADDR, for a wallet that needs no more of it.
 
-    trust = trust_from_genesis(read_file(genesis, GENESIS_SIZE_MAX))
-    return trust if after is None else trust_after(read_file(after, LIST_FILE_SIZE_MAX), trust)
+    LIST is a list file; it is verified first, as by `verify`.
+    """
+    from protocol.payout.light import prove_address
 
-
-def load_verified(files: tuple[Path, ...], trust: "TrustPoint") -> "VerifiedList":
-    """Return the last of consecutive list files, all of them verified; raises a `ProtocolError`."""
-    from protocol.payout.light import verify_lists
-    from protocol.payout.list_file import LIST_FILE_SIZE_MAX
-
-    return verify_lists([read_file(path, LIST_FILE_SIZE_MAX) for path in files], trust)
-
-
-def _describe(verified: "VerifiedList") -> dict[str, Any]:
-    """Return what a verified list says, amounts in zatoshi."""
-    header, electorate = verified.header, verified.trust.electorate
-    signers = verified.certificate.signers()
-    return {
-        "valid": True,
-        "network_id": header.network.hex(),
-        "period": header.period,
-        "first_height": header.first_height,
-        "last_height": header.last_height,
-        "list_hash": verified.list_hash.hex(),
-        "pool": header.rewards + header.carried_in,
-        "paid_total": header.paid_total,
-        "carried": header.carried_out,
-        "responses": header.responses,
-        "per_response": header.per_response,
-        "addresses": header.entries_count,
-        "signers": len(signers),
-        "voters": len(electorate),
-        "age_signed": sum(electorate.age(signer) for signer in signers),
-        "age_total": electorate.age_total,
-    }
-
-
-AMOUNTS = ("pool", "paid_total", "carried", "per_response")
-
-
-def _readable(result: dict[str, Any]) -> dict[str, Any]:
-    """Return rows for people: amounts in coins."""
-    return {name: format_amount(value) if name in AMOUNTS else value for name, value in result.items()}
+    verified = whole_list(follow([file], folder, read_trust(trust)))
+    data = prove_address(verified, *addresses)
+    write_file(out, data)
+    result = {"file": str(out), "period": verified.header.period, "bytes": len(data)}
+    print_json(result) if as_json else click.echo(f"{out}")

@@ -4,40 +4,26 @@ A secret key is read from a file of its own (mode 0600) and never stands on a co
 line. Before anything is signed, everything is checked against this paymaster's own node.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.client import connect
-from cli.commands.payout import FILE, load_trust, load_verified
 from cli.files import read_file, write_file
 from cli.options import json_option, load, place_options
 from cli.output import print_json, print_rows
+from cli.wallet import FILE, follow, read_trust, trust_option, whole_list
 from protocol.units import format_amount
 
 if TYPE_CHECKING:
     from protocol.payout.inspection import PaymentReport
     from protocol.payout.light import TrustPoint, VerifiedList
 
-Command = Callable[..., Any]
-
 
 @click.group()
 def treasury() -> None:
     """Pay a certified list: status, build, inspect, sign, combine, broadcast."""
-
-
-def trust_options(command: Command) -> Command:
-    """Add `--trust` and `--after`, which say what lists are verified against."""
-    after = click.option(
-        "--after", type=FILE, metavar="LIST", help="The list before, verified earlier and kept."
-    )
-    trust = click.option(
-        "--trust", type=FILE, metavar="GENESIS", help="The genesis file (default: the node's own)."
-    )
-    return trust(after(command))
 
 
 list_option = click.option(
@@ -60,7 +46,7 @@ out_option = click.option("--out", type=FILE, required=True, help="The payment f
 
 @treasury.command()
 @click.argument("lists", nargs=-1, type=FILE, metavar="[LIST...]")
-@trust_options
+@trust_option(required=False)
 @fee_option
 @place_options
 @json_option
@@ -69,7 +55,6 @@ def status(
     context: click.Context,
     lists: tuple[Path, ...],
     trust: Path | None,
-    after: Path | None,
     fee_rate: int,
     as_json: bool,
 ) -> None:
@@ -77,7 +62,7 @@ def status(
     from cli.treasury_report import describe_status, print_status
     from zenp2p.treasury_status import read_status
 
-    point = _trust(context, trust, after)
+    point = _trust(context, trust)
     found = read_status(point.terms.genesis, connect(context), _verified(lists, point), fee_rate)
     result = describe_status(found, fee_rate)
     print_json(result) if as_json else print_status(result)
@@ -85,7 +70,7 @@ def status(
 
 @treasury.command()
 @click.argument("lists", nargs=-1, required=True, type=FILE, metavar="LIST...")
-@trust_options
+@trust_option(required=False)
 @fee_option
 @out_option
 @place_options
@@ -95,7 +80,6 @@ def build(
     context: click.Context,
     lists: tuple[Path, ...],
     trust: Path | None,
-    after: Path | None,
     fee_rate: int,
     out: Path,
     as_json: bool,
@@ -103,8 +87,8 @@ def build(
     """Build the next payment of LIST, unsigned."""
     from zenp2p.paymaster import Paymaster
 
-    point = _trust(context, trust, after)
-    verified = load_verified(lists, point)
+    point = _trust(context, trust)
+    verified = whole_list(follow(lists, None, point))
     paymaster = Paymaster(verified.genesis, connect(context))
     file = paymaster.build(verified, fee_rate)
     report = paymaster.inspect(file, verified)
@@ -113,7 +97,7 @@ def build(
 
 
 @treasury.command()
-@trust_options
+@trust_option(required=False)
 @fee_option
 @out_option
 @place_options
@@ -122,7 +106,6 @@ def build(
 def gather(
     context: click.Context,
     trust: Path | None,
-    after: Path | None,
     fee_rate: int,
     out: Path,
     as_json: bool,
@@ -130,7 +113,7 @@ def gather(
     """Build a transaction that gathers the treasury's small outputs into one, unsigned."""
     from zenp2p.paymaster import Paymaster
 
-    paymaster = Paymaster(_trust(context, trust, after).terms.genesis, connect(context))
+    paymaster = Paymaster(_trust(context, trust).terms.genesis, connect(context))
     file = paymaster.gather(fee_rate)
     report = paymaster.inspect(file, None)
     write_file(out, file)
@@ -140,7 +123,7 @@ def gather(
 @treasury.command()
 @click.argument("file", type=FILE)
 @list_option
-@trust_options
+@trust_option(required=False)
 @place_options
 @json_option
 @click.pass_context
@@ -149,13 +132,12 @@ def inspect(
     file: Path,
     lists: tuple[Path, ...],
     trust: Path | None,
-    after: Path | None,
     as_json: bool,
 ) -> None:
     """Check a payment file against its list and this node, and say what it does."""
     from zenp2p.paymaster import Paymaster, count_signers
 
-    point = _trust(context, trust, after)
+    point = _trust(context, trust)
     verified = _verified(lists, point)
     data = _read(file)
     report = Paymaster(point.terms.genesis, connect(context)).inspect(data, verified)
@@ -173,7 +155,7 @@ def inspect(
     metavar="KEYFILE",
     help="The file (mode 0600) with the secret key.",
 )
-@trust_options
+@trust_option(required=False)
 @out_option
 @place_options
 @json_option
@@ -184,7 +166,6 @@ def sign(
     lists: tuple[Path, ...],
     key: Path,
     trust: Path | None,
-    after: Path | None,
     out: Path,
     as_json: bool,
 ) -> None:
@@ -192,7 +173,7 @@ def sign(
     from zenp2p.identity import read_secret
     from zenp2p.paymaster import Paymaster, count_signers
 
-    point = _trust(context, trust, after)
+    point = _trust(context, trust)
     verified = _verified(lists, point)
     paymaster = Paymaster(point.terms.genesis, connect(context))
     data = _read(file)
@@ -205,7 +186,7 @@ def sign(
 
 @treasury.command()
 @click.argument("files", nargs=-1, required=True, type=FILE, metavar="FILE...")
-@trust_options
+@trust_option(required=False)
 @out_option
 @place_options
 @json_option
@@ -214,14 +195,13 @@ def combine(
     context: click.Context,
     files: tuple[Path, ...],
     trust: Path | None,
-    after: Path | None,
     out: Path,
     as_json: bool,
 ) -> None:
     """Put the signatures of several paymasters' FILEs into one; asks no node."""
     from zenp2p.paymaster import combine_files, count_signers
 
-    genesis = _trust(context, trust, after).terms.genesis
+    genesis = _trust(context, trust).terms.genesis
     combined = combine_files([_read(path) for path in files], genesis)
     write_file(out, combined)
     signers = count_signers(combined, genesis)
@@ -232,7 +212,7 @@ def combine(
 @treasury.command()
 @click.argument("file", type=FILE)
 @list_option
-@trust_options
+@trust_option(required=False)
 @place_options
 @json_option
 @click.pass_context
@@ -241,13 +221,12 @@ def broadcast(
     file: Path,
     lists: tuple[Path, ...],
     trust: Path | None,
-    after: Path | None,
     as_json: bool,
 ) -> None:
     """Check a signed payment file once more and send it; safe to repeat at any time."""
     from zenp2p.paymaster import Paymaster
 
-    point = _trust(context, trust, after)
+    point = _trust(context, trust)
     verified = _verified(lists, point)
     sent = Paymaster(point.terms.genesis, connect(context)).broadcast(_read(file), verified)
     rows: dict[str, Any] = {"txid": sent.txid, "state": sent.state}
@@ -263,16 +242,16 @@ def _read(path: Path) -> bytes:
     return read_file(path, PAYMENT_FILE_SIZE_MAX)
 
 
-def _trust(context: click.Context, trust: Path | None, after: Path | None) -> "TrustPoint":
+def _trust(context: click.Context, trust: Path | None) -> "TrustPoint":
     """Return the trust point of the files named, by default that of the node's own genesis file."""
     if trust is None:
         trust = Path(load(context).config.genesis)
-    return load_trust(trust, after)
+    return read_trust(trust)
 
 
 def _verified(lists: tuple[Path, ...], point: "TrustPoint") -> "VerifiedList | None":
     """Return the list that is paid; none is needed for a gathering."""
-    return load_verified(lists, point) if lists else None
+    return whole_list(follow(lists, None, point)) if lists else None
 
 
 def _print_report(

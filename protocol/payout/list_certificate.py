@@ -3,17 +3,18 @@
 Answers for: one set of signatures has one spelling over a known electorate, a third shorter than
 with the signers' keys. What a list certificate is for (the list's hash, at its period, by the
 electorate "list") is not written either: the header beside it says it. Whether it is a
-quorum's, and its signatures valid, is `protocol.group.certificate`'s to say. Spec: `spec/payout_list.md`.
+quorum's, and its signatures valid, is `protocol.group.certificate`'s to say. Spec: `spec/wallet.md`.
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Annotated
 
-from protocol.codec import U32, Meta, Wire
+from protocol.codec import U32, Meta, Wire, replace
 from protocol.crypto import SIGNATURE_SIZE
 from protocol.errors import InvalidCertificate
 from protocol.group.certificate import SIGNATURES_MAX, Certificate
-from protocol.group.quorum import Electorate
+from protocol.group.quorum import Electorate, Quorum
 from protocol.group.vote import LIST_ELECTORATE
 
 SIGNERS_SIZE_MAX = SIGNATURES_MAX // 8
@@ -73,6 +74,14 @@ def expand_certificate(
             for at, key in enumerate(keys)
         ),
     )
+
+
+def least_certificate(certificate: Certificate, electorate: Electorate) -> Certificate:
+    """Return the certificate with the fewest signatures that are a quorum's: those of the eldest signers."""
+    eldest = sorted(certificate.signatures, key=lambda signed: (-electorate.age(signed[0]), signed[0]))
+    ages = list(accumulate(electorate.age(signer) for signer, _ in eldest))
+    enough = (count for count, age in enumerate(ages, 1) if electorate.reaches(Quorum.FINAL, count, age))
+    return replace(certificate, signatures=tuple(sorted(eldest[: next(enough, len(eldest))])))
 
 
 def _size(electorate: Electorate) -> int:

@@ -5,7 +5,7 @@ about a list that can be recomputed from the list itself, the genesis file and w
 the list before left: the period's heights, the pool, its division, the sums, the order
 and the Merkle roots. Which verdicts stand behind the entries is left to `payout_list`
 (for those who hold the data chain), who signed to `light` (for those who do not).
-Spec: `spec/payout_list.md`.
+Spec: `spec/wallet.md`.
 """
 
 from collections.abc import Sequence
@@ -169,7 +169,8 @@ def check_header(header: ListHeader, terms: ListTerms) -> None:
             f"the genesis file is of {terms.network.hex()[:16]}"
         )
     if header.period != terms.period:
-        raise InvalidBlock(f"the list is of period {header.period}, period {terms.period} comes next")
+        behind = ", which is behind the trust point" if header.period < terms.period else ""
+        raise InvalidBlock(f"the list is of period {header.period}{behind}: period {terms.period} comes next")
     if header.previous != terms.previous:
         raise InvalidBlock(f"the list does not follow list {terms.previous.hex()[:16]}")
     if (header.first_height, header.last_height) != period_heights(terms.genesis, terms.period):
@@ -211,15 +212,20 @@ def check_entries(header: ListHeader, entries: Sequence[Entry]) -> None:
     _check_order(entries)
     _check_sums(header, entries)
     for entry in entries:
-        if entry.address[0] != AddressKind.P2PKH:
-            raise InvalidBlock(f"address {entry.address.hex()} cannot hold a stake")
-        if not entry.responses or entry.amount != entry.responses * header.per_response:
-            raise InvalidBlock(
-                f"address {entry.address.hex()} gets {format_amount(entry.amount)} for {entry.responses} "
-                f"responses at {format_amount(header.per_response)} each"
-            )
+        check_entry(header, entry)
     if entries_root(entries) != header.entries_root:
         raise InvalidBlock("the entries are not those that the list commits to")
+
+
+def check_entry(header: ListHeader, entry: Entry) -> None:
+    """Raise `InvalidBlock` unless an address that can hold a stake gets its responses at the list's price."""
+    if entry.address[0] != AddressKind.P2PKH:
+        raise InvalidBlock(f"address {entry.address.hex()} cannot hold a stake")
+    if not entry.responses or entry.amount != entry.responses * header.per_response:
+        raise InvalidBlock(
+            f"address {entry.address.hex()} gets {format_amount(entry.amount)} for {entry.responses} "
+            f"responses at {format_amount(header.per_response)} each"
+        )
 
 
 def _check_order(entries: Sequence[Entry]) -> None:

@@ -84,6 +84,7 @@ CLI_RULES = (
     "protocol.units",
     "protocol.parameters",
     "protocol.payout.light",
+    "protocol.payout.list_search",
     "protocol.tracking.challenge",
 )
 """The modules of `protocol` whose functions the command line calls; of the others it takes types only."""

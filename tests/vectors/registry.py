@@ -21,6 +21,7 @@ MODULES = (
     "tests.vectors.join_proof_cases",
     "tests.vectors.embedded_chain_cases",
     "tests.vectors.announcement_cases",
+    "tests.vectors.wallet_cases",
 )
 
 _generators: dict[tuple[str, str], Generator] = {}

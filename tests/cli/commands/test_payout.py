@@ -153,33 +153,6 @@ def test_a_folder_is_no_list(capsys: pytest.CaptureFixture[str], folder: Path) -
     assert code == 66 and err.count("\n") == 1
 
 
-def two_lists(folder: Path) -> tuple[bytes, bytes]:
-    """Return the files of two consecutive lists."""
-    world = devnet_world()
-    first = world.list()
-    world.state = first.state
-    for seq in (6, 7, 8):
-        world.judge(seq)
-    world.bury(2)
-    files = world.certified(first), world.certified(world.list())
-    for number, data in enumerate(files, start=1):
-        (folder / f"list-{number}").write_bytes(data)
-    return files
-
-
-def test_consecutive_lists_and_a_kept_one(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
-    two_lists(folder)
-    one, two, trust = (str(folder / name) for name in ("list-1", "list-2", "genesis"))
-    code, out, _ = run(capsys, "payout", "verify", one, two, "--trust", trust, "--json")
-    assert (code, json.loads(out)["period"]) == (0, 2)
-    code, out, _ = run(capsys, "payout", "verify", two, "--trust", trust, "--after", one, "--json")
-    assert (code, json.loads(out)["period"]) == (0, 2)
-    code, _, err = run(capsys, "payout", "verify", two, "--trust", trust)
-    assert code == 65 and "period 2, period 1 comes next" in err
-    code, _, err = run(capsys, "payout", "verify", one, "--trust", trust, "--after", one)
-    assert code == 65 and "period 1, period 2 comes next" in err
-
-
 def test_trust_must_be_named(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     code, _, err = run(capsys, "payout", "verify", str(folder / "list"))
     assert code == 2 and "--trust" in err

@@ -1,51 +1,39 @@
 """What a wallet accepts: certified lists, byte for byte, and nothing else."""
 
-from collections.abc import Callable
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.chain.address import encode_address
 from protocol.codec import decode, encode, replace
-from protocol.crypto import Signer, sha256
 from protocol.errors import (
     InvalidBlock,
     InvalidCertificate,
-    InvalidProof,
     MalformedMessage,
     ProtocolError,
     RequestError,
     WrongNetwork,
 )
 from protocol.genesis import encode_genesis
-from protocol.group.membership import Member, genesis_membership, voters_of
+from protocol.group.membership import Member, Membership, genesis_membership, voters_of
+from protocol.payout.address_file import Line
 from protocol.payout.light import (
-    EntryProof,
-    prove_entry,
-    trust_after,
     trust_from_genesis,
     trust_from_list,
-    verify_entry,
+    verify_again,
     verify_list,
     verify_lists,
 )
-from protocol.payout.list_certificate import ListCertificate
 from protocol.payout.list_file import ListFile, decode_list_file, encode_list_file
 from protocol.payout.list_header import Entry, ListHeader, entries_root, list_hash
-from protocol.payout.payout_list import PayoutList
 from tests.support.payout_world import (
     SIGNERS,
     World,
     certify,
     devnet_world,
-    forged,
     hash_of,
     make_genesis,
-    valid,
-    verified_first,
 )
-from tests.support.vectors import check_vectors, load_vectors
 
 WORLD = devnet_world()
 LIST = WORLD.list()
@@ -72,10 +60,10 @@ def test_a_certified_list_passes() -> None:
     assert verified.genesis == WORLD.genesis
     address = verified.address_text(LIST.entries[2])
     assert address.startswith("zd")
-    assert verified.entry_of(address) == LIST.entries[2]
-    assert verified.entry_of(encode_address(bytes(21), WORLD.genesis.chain.prefixes)) is None
+    assert verified.line_of(address) == Line(2, LIST.entries[2])
+    assert verified.line_of(encode_address(bytes(21), WORLD.genesis.chain.prefixes)) is None
     with pytest.raises(RequestError):
-        verified.entry_of("nobody")
+        verified.line_of("nobody")
 
 
 def test_a_quorum_suffices() -> None:
@@ -260,24 +248,12 @@ LATER = genesis_membership(make_genesis(members=7)).members[3:]
 
 def test_trust_moves_on_from_list_to_list() -> None:
     world, one, two = second_world(LATER)
-    verified = verify_lists([one, two], world.trust)
-    assert verified.header.period == 2
-    assert verified.trust.last == decode_list_file(one).header
-    assert verified.header.previous == list_hash(decode_list_file(one).header)
-    assert verify_list(two, trust_from_list(verify_list(one, world.trust))) == verified
-
-
-def test_trust_goes_on_from_a_kept_list() -> None:
-    world, one, two = second_world(LATER)
-    kept = trust_after(one, world.trust)
-    assert kept == trust_from_list(verify_list(one, world.trust))
-    assert verify_list(two, kept).header.period == 2
-    with pytest.raises(WrongNetwork, match="another network than the genesis file"):
-        trust_after(one, trust_from_genesis(encode_genesis(make_genesis(carried=8))))
-    with pytest.raises(MalformedMessage, match="not a list file"):
-        trust_after(one[:-1], world.trust)
-    with pytest.raises(InvalidBlock, match="members for the next list"):
-        trust_after(encode(replace(decode_list_file(one), members=())), world.trust)
+    first, second = verify_lists([one, two], world.trust)
+    assert (first.header.period, second.header.period) == (1, 2)
+    assert second.trust == trust_from_list(first) and second.trust.last == first.header
+    assert second.header.previous == first.list_hash == list_hash(decode_list_file(one).header)
+    assert verify_list(two, trust_from_list(verify_list(one, world.trust))) == second
+    assert first.voters == voters_of(LATER) == second.trust.electorate
 
 
 def test_the_old_electorate_cannot_sign_the_next_list() -> None:
@@ -291,7 +267,7 @@ def test_the_old_electorate_cannot_sign_the_next_list() -> None:
 
 def test_a_wallet_never_goes_back() -> None:
     world, one, two = second_world(LATER)
-    point = trust_from_list(verify_lists([one, two], world.trust))
+    point = trust_from_list(verify_lists([one, two], world.trust)[-1])
     for file in (one, two):
         with pytest.raises(InvalidBlock, match="period 3 comes next"):
             verify_list(file, point)
@@ -299,7 +275,7 @@ def test_a_wallet_never_goes_back() -> None:
 
 def test_a_list_cannot_be_left_out() -> None:
     world, _, two = second_world(LATER)
-    with pytest.raises(InvalidBlock, match="is of period 2, period 1 comes next"):
+    with pytest.raises(InvalidBlock, match="is of period 2: period 1 comes next"):
         verify_list(two, world.trust)
 
 
@@ -313,56 +289,6 @@ def test_a_list_that_follows_another_first_list_is_refused() -> None:
     fork = other.certified(other.list())
     with pytest.raises(InvalidBlock, match="does not follow list"):
         verify_lists([fork, two], world.trust)
-
-
-PROOF = prove_entry(verified_first(devnet_world()), LIST.entries[1].address)
-
-
-def test_one_line_is_proven_without_the_others() -> None:
-    assert verify_entry(encode(PROOF), TRUST).entry == LIST.entries[1]
-
-
-def test_every_line_can_be_proven() -> None:
-    verified = verified_first(WORLD)
-    for entry in verified.entries:
-        assert verify_entry(encode(prove_entry(verified, entry.address)), TRUST).entry == entry
-    with pytest.raises(InvalidProof, match="no entry for address"):
-        prove_entry(verified, b"\x00" * 21)
-
-
-@pytest.mark.parametrize("mask", [0x01, 0x80])
-def test_any_byte_of_a_proof_changed_is_refused(mask: int) -> None:
-    data = encode(PROOF)
-    for at in range(len(data)):
-        damaged = bytearray(data)
-        damaged[at] ^= mask
-        with pytest.raises(ProtocolError):
-            verify_entry(bytes(damaged), TRUST)
-
-
-@pytest.mark.parametrize(
-    ("change", "kind"),
-    [
-        (lambda p: replace(p, entry=LIST.entries[0]), InvalidProof),
-        (lambda p: replace(p, index=0), InvalidProof),
-        (lambda p: replace(p, proof=p.proof[1:]), InvalidProof),
-        (lambda p: replace(p, entry=replace(p.entry, amount=p.entry.amount + 1)), InvalidBlock),
-        (lambda p: replace(p, header=replace(p.header, entries_count=5)), InvalidProof),
-        (lambda p: replace(p, certificate=certify(LIST.header, SIGNERS[:2])), InvalidCertificate),
-    ],
-)
-def test_a_forged_proof_is_refused(
-    change: Callable[[EntryProof], EntryProof], kind: type[ProtocolError]
-) -> None:
-    with pytest.raises(kind):
-        verify_entry(encode(change(PROOF)), TRUST)
-
-
-def test_a_list_file_is_no_proof_and_a_proof_is_no_list_file() -> None:
-    with pytest.raises(MalformedMessage, match="not an entry proof"):
-        verify_entry(FILE, TRUST)
-    with pytest.raises(MalformedMessage, match="not a list file"):
-        verify_list(encode(PROOF), TRUST)
 
 
 def test_voters_of_different_age_are_weighed() -> None:
@@ -390,63 +316,40 @@ def test_an_enormous_count_costs_nothing() -> None:
             verify_list(lead, TRUST)
 
 
-def test_a_large_network_fits_into_the_file() -> None:
-    """5,000 members of whom all sign, and 5,000 entries: the file and its parts stay within their limits."""
-    signers = [Signer(sha256(b"large %d" % number)) for number in range(5_000)]
-    world = World()
-    keys = sorted(signer.operator_key for signer in signers)
-    for seq in (3, 4, 5):
-        world.judge(seq, [valid(key) for key in keys])
-    world.bury(1)
-    world.next_members = tuple(replace(WORLD.next_members[0], operator_key=key) for key in keys)
-    payout = world.list()
-    certificate = certify(payout.header, SIGNERS[:4])
-    filler = ListCertificate(round=0, signers=b"\xff" * 625, signatures=bytes(64 * 5_000))
-    crowded = encode_list_file(payout.header, payout.entries, payout.members, filler)
-    assert decode_list_file(crowded).certificate == filler
-    verified = verify_list(
-        encode_list_file(payout.header, payout.entries, payout.members, certificate), world.trust
-    )
-    assert verified.header.entries_count == verified.header.members_count == 5_000
+def test_the_list_verified_last_is_known_again() -> None:
+    """Its own electorate is forgotten by then; the header is the one that the trust point keeps."""
+    point = trust_from_list(verify_list(FILE, TRUST))
+    known = verify_again(FILE, point)
+    assert (known.header, known.list_hash) == (LIST.header, list_hash(LIST.header))
+    address = encode_address(LIST.entries[1].address, WORLD.genesis.chain.prefixes)
+    assert known.line_of(address) == Line(1, LIST.entries[1])
 
 
-def test_vectors() -> None:
-    world, one, two = second_world(LATER)
-    greedy = tuple(replace(entry, amount=entry.amount * 2) for entry in LIST.entries)
-    check_vectors(
-        "payout",
-        "light",
-        {
-            "genesis": encode_genesis(world.genesis).hex(),
-            "lists": [one.hex(), two.hex()],
-            "list_hashes": [list_hash(decode_list_file(file).header).hex() for file in (one, two)],
-            "entry_proof": encode(PROOF).hex(),
-            "refused": {
-                "below quorum": WORLD.certified(LIST, SIGNERS[:2]).hex(),
-                "foreign signer": WORLD.certified(LIST, SIGNERS[1:5]).hex(),
-                "entry twice": colluding((LIST.entries[0], *LIST.entries)).hex(),
-                "above the pool": colluding(greedy).hex(),
-                "unsorted": colluding(LIST.entries[::-1]).hex(),
-                "carried differs": forged_file(carried_out=8).hex(),
-            },
-        },
-    )
+def test_no_other_list_is_known() -> None:
+    _, one, two = second_world(LATER)
+    point = trust_from_list(verify_list(one, TRUST))
+    for changes in (
+        {"header": replace(LIST.header, carried_in=8)},
+        {"network": hash_of(b"network")},
+    ):
+        with pytest.raises(InvalidBlock, match="not of the list that was verified last"):
+            verify_again(encode(replace(decode_list_file(one), **changes)), point)
+    with pytest.raises(InvalidBlock, match="not of the list that was verified last"):
+        verify_again(two, point)
+    with pytest.raises(InvalidBlock, match="not of the list that was verified last"):
+        verify_again(one, TRUST)
+    with pytest.raises(InvalidBlock, match="members for the next list"):
+        verify_again(encode(replace(decode_list_file(one), members=())), point)
+    with pytest.raises(InvalidBlock, match="the entries add up to"):
+        verify_again(encode(replace(decode_list_file(one), entries=())), point)
 
 
-def forged_file(**changes: object) -> bytes:
-    payout: PayoutList = forged(LIST, **changes)
-    return WORLD.certified(payout)
-
-
-def test_vectors_verify_as_they_say() -> None:
-    vectors = load_vectors("payout", "light")
-    trust = trust_from_genesis(bytes.fromhex(vectors["genesis"]))
-    files = [bytes.fromhex(file) for file in vectors["lists"]]
-    assert verify_lists(files, trust).list_hash.hex() == vectors["list_hashes"][1]
-    verify_entry(bytes.fromhex(vectors["entry_proof"]), trust)
-    for data in vectors["refused"].values():
-        with pytest.raises(ProtocolError):
-            verify_list(bytes.fromhex(data), trust)
+def test_members_stand_in_groups_that_the_list_states() -> None:
+    stranger = replace(LIST.members[0], prefix="01"[LIST.members[0].name[0] >> 7])
+    members = (stranger, *LIST.members[1:])
+    header = replace(LIST.header, members_root=Membership(members).root())
+    file = encode_list_file(header, LIST.entries, members, certify(header, SIGNERS[:4]))
+    refused(file, InvalidBlock, "of a group that the list does not state")
 
 
 def test_the_file_has_one_tag() -> None:

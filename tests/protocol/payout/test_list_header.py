@@ -52,8 +52,8 @@ def test_the_next_list_follows_this_one() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"period": 2}, "is of period 2, period 1 comes next"),
-        ({"period": 0}, "is of period 0, period 1 comes next"),
+        ({"period": 2}, "is of period 2: period 1 comes next"),
+        ({"period": 0}, "is of period 0, which is behind the trust point: period 1 comes next"),
         ({"previous": hash_of(b"previous")}, "does not follow list"),
         ({"first_height": 23}, "heights 23 to 47 are not those of period 1"),
         ({"last_height": 48}, "heights 24 to 48 are not those of period 1"),
