@@ -9,7 +9,7 @@ from tests.architecture.source import ROOT
 
 NEEDED = {
     "protocol": "codec crypto errors genesis merkle parameters units",
-    "protocol.chain": "address base58 rules script signature",
+    "protocol.chain": "address rules signature",
     "protocol.group": "age certificate membership name quorum regions vote",
     "protocol.payout": "address_file formula light list_certificate list_file list_header trust",
 }
