@@ -22,6 +22,7 @@ def founded_by(
     parameters: Parameters = MINIMAL,
     first_challenge_height: int = 8,
     carried: int = 7,
+    age: int = AGE,
 ) -> Genesis:
     """Return a genesis of these founders; `bystanders` vote without being registered."""
     plain = Genesis(
@@ -34,7 +35,7 @@ def founded_by(
         first_challenge_height=first_challenge_height,
         carried=carried,
         members=tuple(
-            GenesisMember(operator_key=one.key, age=AGE, registration=b"")
+            GenesisMember(operator_key=one.key, age=age, registration=b"")
             for one in sorted((*founders, *bystanders), key=lambda one: one.key)
         ),
     )

@@ -16,6 +16,7 @@ from protocol.group.blockmaker import build_link, build_register, build_verdict
 from protocol.group.data_block import (
     RegisterPayload,
     RelocatePayload,
+    Removal,
     VerdictPayload,
     block_hash,
     decode_block,
@@ -26,11 +27,24 @@ from protocol.group.elsewhere import Around, Standing
 from protocol.group.entropy import entropy_height
 from protocol.group.join_proof import JoinProver
 from protocol.group.kinds.registers import take_up
-from protocol.group.membership import Membership, genesis_membership
-from protocol.group.movemaker import build_join
+from protocol.group.membership import Member, Membership, genesis_membership
+from protocol.group.movemaker import (
+    build_admit,
+    build_expire,
+    build_join,
+    build_refuse,
+    build_relocate,
+    build_remove,
+)
 from protocol.group.name import home_draw, matches
 from protocol.parameters import DEVNET, Parameters
-from protocol.tracking.registration import registration_home
+from protocol.tracking.registration import (
+    Registration,
+    build_deregistration,
+    check_registration,
+    registration_home,
+)
+from protocol.tracking.verdict import Registrations
 from protocol.units import Hash32
 from tests.support.founding import founded_by
 from tests.support.group_world import Group
@@ -42,13 +56,17 @@ NONCE_TRIES = 1_000
 
 
 @cache
-def founding(halves: tuple[int, int], parameters: Parameters) -> tuple[Genesis, tuple[Operator, ...]]:
+def founding(
+    halves: tuple[int, int], parameters: Parameters, age: int, bystanders: tuple[Operator, ...]
+) -> tuple[Genesis, tuple[Operator, ...]]:
     """Return a genesis of so many founders whose names begin with 0, and with 1; and the founders."""
     for attempt in range(200):
         numbers = range(attempt * 100, attempt * 100 + sum(halves))
         founders = tuple(sorted(map(operator, numbers), key=lambda one: one.key))
-        genesis = founded_by(founders, parameters=parameters)
-        zeros = sum(matches("0", member.name) for member in genesis_membership(genesis).members)
+        genesis = founded_by(founders, bystanders=bystanders, parameters=parameters, age=age)
+        members = genesis_membership(genesis).members
+        keys = {one.key for one in founders}
+        zeros = sum(matches("0", member.name) for member in members if member.operator_key in keys)
         if zeros == halves[0]:
             return genesis, founders
     raise AssertionError(f"no founders whose names fall {halves}")
@@ -61,11 +79,15 @@ class Moves(Group):
     halves: tuple[int, int] = (5, 5)
     parts: tuple[str, ...] = ("0", "1")
     parameters: Parameters = PARAMETERS
+    age: int = 1
+    """Of the founders."""
+    bystanders: tuple[Operator, ...] = ()
+    """Founders without a registration, besides."""
     states: dict[str, DataChain] = field(init=False, default_factory=dict)
     standings: dict[Hash32, Standing] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.genesis, self.founders = founding(self.halves, self.parameters)
+        self.genesis, self.founders = founding(self.halves, self.parameters, self.age, self.bystanders)
         self.chain = staked_chain(self.everybody, self.tip)
         whole = DataChain.from_genesis(self.genesis)
         for part in self.parts:
@@ -74,7 +96,7 @@ class Moves(Group):
 
     @property
     def everybody(self) -> tuple[Operator, ...]:
-        return tuple(sorted((*self.founders, *JOINERS), key=lambda one: one.key))
+        return tuple(sorted((*self.founders, *self.bystanders, *JOINERS), key=lambda one: one.key))
 
     def operator(self, key: bytes) -> Operator:
         return next(one for one in self.everybody if one.key == key)
@@ -122,20 +144,40 @@ class Moves(Group):
         envelope = one.envelope(sequence, network=self.network, ip=ip)
         self.settle(build_register(self.at(prefix), self.chain, [envelope], []))
 
+    def registered(self, one: Operator, sequence: int, ip: bytes = b"") -> Registration:
+        """An operator's registration, checked."""
+        envelope = one.envelope(sequence, network=self.network, ip=ip)
+        return check_registration(envelope, self.network, self.genesis.chain, self.parameters)
+
+    def register_gone(self, one: Operator, sequence: int = 2) -> None:
+        """Let an operator's deregistration stand in the chain of its stake's home."""
+        data = build_deregistration(
+            one.sign_text,
+            network=self.network,
+            operator_key=one.key,
+            stake_address=one.stake_address,
+            stake_sequence=sequence,
+        )
+        prefix = self.fitting(registration_home(one.stake_address))
+        self.settle(build_register(self.at(prefix), self.chain, [], [data]))
+
     def untaken(self, prefix: str) -> list[Hash32]:
         """The REGISTER blocks of the other groups that a group has still to take up."""
         read = self.states[prefix].read
         others = [part for part in self.parts if part != prefix]
         return [one.block_hash for part in others for one in self.registers(part, read.get(part, 0))]
 
+    def registrations(self, seq: int) -> Registrations:
+        """Whom the group judges, when it has taken up what others registered."""
+        book, _ = take_up(self.state, self.untaken(self.state.prefix), Around(self.chain, self))
+        return self.state.judging(self.challenge(seq), book).registrations
+
     def judge(self, prefix: str, seq: int, silent: Iterable[Operator] = ()) -> Hash32:
         """Let a group judge a challenge that the silent did not answer."""
         self.at(prefix)
         self.chain.mine_to(self.challenge(seq).judged_at)
-        absent = {one.key for one in silent}
-        taken = self.untaken(prefix)
-        book, _ = take_up(self.state, taken, Around(self.chain, self))
-        registered = self.state.judging(self.challenge(seq), book).registrations
+        absent, taken = {one.key for one in silent}, self.untaken(prefix)
+        registered = self.registrations(seq)
         answering = [one for one in self.everybody if one.key in registered and one.key not in absent]
         answered = self.responses(seq, answering)
         seen = [self.observation(judge, answered.values(), seq) for judge in self.judges(prefix)]
@@ -166,6 +208,52 @@ class Moves(Group):
         """Let an operator's home group give it a ticket."""
         verdict = self.verdict_on(one, seq)
         return self.settle(build_join(self.at(self.home(one)), self.chain, self, one.key, verdict, ending))
+
+    def newcomer(self, one: Operator, seq: int) -> str:
+        """Let an operator register before challenge `seq` and come in after it; return its group."""
+        self.register(one)
+        self.judge_everywhere(seq)
+        return self.admit(self.join(one, seq))
+
+    def relocate(self, prefix: str) -> Hash32:
+        """Let the one move whose turn it is."""
+        return self.settle(build_relocate(self.at(prefix), self.chain))
+
+    def admit(self, ticket: Hash32) -> str:
+        """Let the holder of a ticket come in with its join proof; return its group."""
+        prefix = self.fitting(self.moved(ticket).name)
+        self.settle(build_admit(self.at(prefix), self.chain, self, ticket, self.nonce(ticket)))
+        return prefix
+
+    def refuse(self, ticket: Hash32) -> Hash32:
+        prefix = self.fitting(self.moved(ticket).name)
+        return self.settle(build_refuse(self.at(prefix), self.chain, self, ticket))
+
+    def expire(self, ticket: Hash32) -> Hash32:
+        """Let the chain grow until a ticket has expired, and its end be certified."""
+        sent = self.standings[ticket].block
+        pending = self.parameters.relocation_pending
+        self.chain.mine_to(sent.stamp_height + pending + 1 + self.parameters.burial)
+        prefix = self.fitting(self.moved(ticket).name)
+        return self.settle(build_expire(self.at(prefix), self.chain, self, ticket))
+
+    def remove(self, one: Operator, reason: Removal = Removal.SILENT, proofs: Iterable[bytes] = ()) -> Hash32:
+        """Let an operator's group remove it."""
+        state = self.at(self.seated(one.key))
+        return self.settle(build_remove(state, self.chain, self, one.key, reason, proofs))
+
+    def give_events(self, one: Operator, count: int) -> str:
+        """Let a member have seen so many counted events; return its group."""
+        prefix = self.seated(one.key)
+        state = self.states[prefix]
+        events = MappingProxyType({**state.events, one.key: count})
+        self.states[prefix] = replace(state, events=events)
+        return prefix
+
+    def member(self, one: Operator) -> Member:
+        found = self.states[self.seated(one.key)].membership.get(one.key)
+        assert found is not None
+        return found
 
     def moved(self, ticket: bytes) -> RelocatePayload:
         payload = self.standings[Hash32(ticket)].payload

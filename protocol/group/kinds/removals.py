@@ -15,6 +15,8 @@ from protocol.group.state import GroupState
 from protocol.tracking.verdict import Reason
 from protocol.units import OperatorKey
 
+HASH_SIZE = 32
+
 
 def check_remove(state: GroupState, block: DataBlock, payload: RemovePayload, around: Around) -> None:
     """Raise unless a member is removed for a reason that holds, and a voter is left."""
@@ -46,10 +48,12 @@ def _check_deregistered(state: GroupState, block: DataBlock, payload: RemovePayl
 
 def _check_failed(state: GroupState, block: DataBlock, payload: RemovePayload, around: Around) -> None:
     """Raise unless the proofs name so many verdicts in a row, none of them VALID, the last one fresh."""
+    failures = state.genesis.parameters.challenge_failures
+    if [len(proof) for proof in payload.proofs] != [HASH_SIZE] * failures:
+        raise InvalidBlock(f"not the hashes of {failures} blocks")
     said = [named_verdict(state, around, proof, payload.operator_key) for proof in payload.proofs]
     seqs = sorted(seq for seq, _ in said)
-    failures = state.genesis.parameters.challenge_failures
-    if not seqs or seqs != list(range(seqs[0], seqs[0] + failures)):
+    if seqs != list(range(seqs[0], seqs[0] + failures)):
         raise InvalidBlock(f"not the verdicts of {failures} challenges in a row")
     if any(reason is Reason.VALID for _, reason in said):
         raise InvalidBlock(f"{payload.operator_key.hex()[:16]} did not fail each of these challenges")
