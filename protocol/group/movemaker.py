@@ -16,6 +16,7 @@ from protocol.group.data_block import (
     Kind,
     Payload,
     RefusePayload,
+    RelocatePayload,
     Removal,
     RemovePayload,
 )
@@ -24,7 +25,14 @@ from protocol.group.elsewhere import Around, Elsewhere
 from protocol.group.entropy import entropy_height, move_entropy
 from protocol.group.kinds.arrivals import obstacles, open_ticket
 from protocol.group.kinds.named import named_challenge
-from protocol.group.relocation import candidate, due_move, is_returning, joining_move, return_move
+from protocol.group.relocation import (
+    candidate,
+    due_move,
+    is_returning,
+    joining_move,
+    return_move,
+    ticket_stamps,
+)
 from protocol.units import Hash32, OperatorKey
 
 NOTHING = b""
@@ -78,9 +86,9 @@ def build_rejoin(state: DataChain, chain: ChainView, operator_key: bytes) -> byt
 def build_admit(state: DataChain, chain: ChainView, elsewhere: Elsewhere, ticket: bytes, nonce: int) -> bytes:
     """Return the ADMIT block for the holder of a ticket, whose join proof has this nonce.
 
-    Raises a `ProtocolError` when it cannot come in.
+    Raises a `ProtocolError` when it cannot come in, `NotYetKnown` under the stamp of the ticket still.
     """
-    _, moved = open_ticket(state, ticket, Around(chain, elsewhere))
+    moved = _good_ticket(state, chain, elsewhere, ticket)
     return _admit(
         state, chain, elsewhere, moved.operator_key, moved.age, moved.name, ticket=ticket, nonce=nonce
     )
@@ -142,7 +150,7 @@ def build_refuse(state: DataChain, chain: ChainView, elsewhere: Elsewhere, ticke
 
     Raises `StaleMessage` when none does, or the ticket has ended or expired.
     """
-    _, moved = open_ticket(state, ticket, Around(chain, elsewhere))
+    moved = _good_ticket(state, chain, elsewhere, ticket)
     reasons = obstacles(state, moved.operator_key, moved.age, next_stamp(state, chain))
     if not reasons:
         raise StaleMessage(f"nothing keeps {moved.operator_key.hex()[:16]} out")
@@ -166,6 +174,15 @@ def build_remove(
     """Return the REMOVE block of a member; raises a `ProtocolError` when the reason does not hold."""
     payload = RemovePayload(operator_key=operator_key, reason=reason, proofs=tuple(sorted(set(proofs))))
     return _checked(state, chain, Kind.REMOVE, payload, elsewhere)
+
+
+def _good_ticket(state: DataChain, chain: ChainView, elsewhere: Elsewhere, ticket: bytes) -> RelocatePayload:
+    """Return what an open ticket says; raises `NotYetKnown` until a block may take or refuse it."""
+    sent, moved = open_ticket(state, ticket, Around(chain, elsewhere))
+    first, _ = ticket_stamps(sent, state.genesis.parameters.relocation_pending)
+    if next_stamp(state, chain) < first:
+        raise NotYetKnown(f"a ticket is good from chain height {first} on")
+    return moved
 
 
 def _buried_entropy(state: DataChain, chain: ChainView, seq: int) -> Hash32:

@@ -98,6 +98,9 @@ def is_ticket(block: DataBlock, payload: RelocatePayload) -> bool:
     return payload.why is Move.JOIN or not matches(block.prefix, payload.name)
 
 
-def ticket_expires(block: DataBlock, pending: int) -> int:
-    """Return the last stamp under which a ticket is taken or refused."""
-    return block.stamp_height + pending
+def ticket_stamps(block: DataBlock, pending: int) -> tuple[int, int]:
+    """Return the first and the last stamp under which a ticket is taken or refused.
+
+    The first is above its own: so the tickets of one seat have rising stamps, in whichever groups.
+    """
+    return block.stamp_height + 1, block.stamp_height + pending

@@ -71,6 +71,8 @@ class Away:
     age: int
     """Before the move, like the name."""
     name: Hash32
+    stamp_height: int
+    """Of the ticket; of two tickets of one operator the one with the higher stamp came later."""
 
 
 def nothing() -> MappingProxyType[Any, Any]:

@@ -59,7 +59,7 @@ def united(zero: DataChain, one: DataChain) -> DataChain:
         move_due=None,
         read=_read_of_both(zero, one),
         granted=zero.granted | one.granted,
-        away=_both(zero.away, one.away),
+        away=_later(zero.away, one.away),
         left=_both(zero.left, one.left),
         returning=_both(zero.returning, one.returning),
         ended=_both(zero.ended, one.ended),
@@ -129,6 +129,12 @@ def _those(
 
 def _both(zero: Mapping[Any, Any], one: Mapping[Any, Any]) -> MappingProxyType[Any, Any]:
     return MappingProxyType(dict(sorted({**zero, **one}.items())))
+
+
+def _later(zero: Mapping[OperatorKey, Away], one: Mapping[OperatorKey, Away]) -> Mapping[OperatorKey, Away]:
+    """Return the tickets of both; of one operator's two the later, since the other has ended long ago."""
+    either = sorted((*zero.items(), *one.items()), key=lambda entry: entry[1].stamp_height)
+    return MappingProxyType(dict(sorted(dict(either).items())))
 
 
 def _read_of_both(zero: DataChain, one: DataChain) -> Mapping[str, int]:

@@ -191,8 +191,12 @@ class Moves(Group):
             self.judge(prefix, seq, silent)
         self.bury_entropy(seq)
 
+    def bury(self, height: int) -> None:
+        """Let the chain grow until a block may stamp a height."""
+        self.chain.mine_to(height + self.parameters.burial)
+
     def bury_entropy(self, seq: int) -> None:
-        self.chain.mine_to(entropy_height(seq, self.parameters) + self.parameters.burial)
+        self.bury(entropy_height(seq, self.parameters))
 
     def verdict_on(self, one: Operator, seq: int) -> Hash32:
         """The VERDICT block that speaks of an operator."""
@@ -221,19 +225,20 @@ class Moves(Group):
 
     def admit(self, ticket: Hash32) -> str:
         """Let the holder of a ticket come in with its join proof; return its group."""
+        self.bury(self.standings[ticket].block.stamp_height + 1)
         prefix = self.fitting(self.moved(ticket).name)
         self.settle(build_admit(self.at(prefix), self.chain, self, ticket, self.nonce(ticket)))
         return prefix
 
     def refuse(self, ticket: Hash32) -> Hash32:
+        self.bury(self.standings[ticket].block.stamp_height + 1)
         prefix = self.fitting(self.moved(ticket).name)
         return self.settle(build_refuse(self.at(prefix), self.chain, self, ticket))
 
     def expire(self, ticket: Hash32) -> Hash32:
         """Let the chain grow until a ticket has expired, and its end be certified."""
         sent = self.standings[ticket].block
-        pending = self.parameters.relocation_pending
-        self.chain.mine_to(sent.stamp_height + pending + 1 + self.parameters.burial)
+        self.bury(sent.stamp_height + self.parameters.relocation_pending + 1)
         prefix = self.fitting(self.moved(ticket).name)
         return self.settle(build_expire(self.at(prefix), self.chain, self, ticket))
 

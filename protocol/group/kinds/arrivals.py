@@ -25,7 +25,7 @@ from protocol.group.kinds.links import with_members
 from protocol.group.kinds.named import named_challenge, named_ending, named_fresh_valid, named_ticket
 from protocol.group.kinds.slots import is_taken, slot_of
 from protocol.group.membership import Member
-from protocol.group.relocation import is_large, ticket_expires
+from protocol.group.relocation import is_large, ticket_stamps
 from protocol.group.state import GroupState, Returning, without
 from protocol.units import Hash32, OperatorKey
 
@@ -121,8 +121,11 @@ def open_ticket(state: GroupState, ticket: bytes, around: Around) -> tuple[DataB
 
 
 def _check_in_time(state: GroupState, block: DataBlock, sent: DataBlock) -> None:
-    if block.stamp_height > ticket_expires(sent, state.genesis.parameters.relocation_pending):
-        raise StaleMessage(f"a ticket of chain height {sent.stamp_height} has expired")
+    first, last = ticket_stamps(sent, state.genesis.parameters.relocation_pending)
+    if block.stamp_height < first:
+        raise InvalidBlock(f"a ticket is good from chain height {first} on")
+    if block.stamp_height > last:
+        raise StaleMessage(f"a ticket was good up to chain height {last}")
 
 
 def after_admit(state: GroupState, block: DataBlock, payload: AdmitPayload, around: Around) -> GroupState:
@@ -156,7 +159,7 @@ def check_refuse(state: GroupState, block: DataBlock, payload: RefusePayload, ar
 def check_expire(state: GroupState, block: DataBlock, payload: ExpirePayload, around: Around) -> None:
     """Raise unless the ticket is open still, and its time is over."""
     sent, _ = open_ticket(state, payload.ticket, around)
-    last = ticket_expires(sent, state.genesis.parameters.relocation_pending)
+    _, last = ticket_stamps(sent, state.genesis.parameters.relocation_pending)
     if block.stamp_height <= last:
         raise InvalidBlock(f"ticket {payload.ticket.hex()[:16]} is good up to chain height {last}")
 

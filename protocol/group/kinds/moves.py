@@ -129,7 +129,9 @@ def after_relocate(
 
 def _after_joining(state: GroupState, payload: RelocatePayload) -> GroupState:
     key = OperatorKey(payload.operator_key)
-    away = Away(ticket=state.head, why=payload.why, age=0, name=home_draw(key))
+    away = Away(
+        ticket=state.head, why=payload.why, age=0, name=home_draw(key), stamp_height=state.stamp_height
+    )
     return replace(
         state,
         granted=state.granted | {key},
@@ -144,7 +146,8 @@ def _sent_away(state: GroupState, member: Member, payload: RelocatePayload) -> G
     should have, and keeps the half of its age.
     """
     age = payload.age if payload.why is Move.REJOIN else member.age
-    away = Away(ticket=state.head, why=payload.why, age=age, name=Hash32(member.name))
+    name, stamp = Hash32(member.name), state.stamp_height
+    away = Away(ticket=state.head, why=payload.why, age=age, name=name, stamp_height=stamp)
     key = OperatorKey(member.operator_key)
     state = replace(state, away=MappingProxyType({**state.away, key: away}))
     return with_members(state, state.membership.remove(key))

@@ -59,9 +59,9 @@ def grown(draw: st.DrawFn, prefix: str = "") -> DataChain:
         Member(operator_key=key, age=draw(AGES), name=names[key], prefix=prefix, joined=draw(AGES))
         for key in those("member")
     )
-    away = {key: Away(hash_of(key), Move.AGED, draw(AGES), names[key]) for key in those("away")}
+    away = {key: Away(hash_of(key), Move.AGED, draw(AGES), names[key], 20) for key in those("away")}
     joining = [key for key in those("joins") if matches(prefix, home_draw(key))]
-    away |= {key: Away(hash_of(key), Move.JOIN, 0, names[key]) for key in joining}
+    away |= {key: Away(hash_of(key), Move.JOIN, 0, names[key], 20) for key in joining}
     return replace(
         FOUNDED.state,
         prefix=prefix,
@@ -131,6 +131,18 @@ def test_of_a_group_further_down_too(state: DataChain) -> None:
     zero, one = split(state)
     assert (zero.prefix, one.prefix, zero.splits) == ("010", "011", (*state.splits, state.height))
     same(merged(zero, one), state, (*SEATS, *KNOWN_TO_BOTH, "prefix", "membership", "events", "splits"))
+
+
+@given(grown("0"), grown("1"), st.integers(0, 40), st.booleans())
+def test_of_an_operators_two_tickets_the_later_one_is_that_of_its_seat(
+    zero: DataChain, one: DataChain, number: int, is_later: bool
+) -> None:
+    key = key_of(number)
+    early, late = (Away(hash_of(stamp), Move.AGED, 1, hash_of("name"), stamp) for stamp in (30, 31))
+    zero = replace(zero, away=MappingProxyType({**zero.away, key: late if is_later else early}))
+    one = replace(one, away=MappingProxyType({**one.away, key: early if is_later else late}))
+    whole = merged(zero, one)
+    assert whole.away[key] == late and set(whole.away) == {*zero.away, *one.away}
 
 
 @given(grown())
