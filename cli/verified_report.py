@@ -7,12 +7,14 @@ from protocol.units import format_amount
 
 if TYPE_CHECKING:
     from cli.wallet import Followed
+    from protocol.payout.address_file import Line
+    from zenp2p.wallet_chain import ChainRecord, MinedChunk
 
 AMOUNTS = ("pool", "paid_total", "carried", "per_response")
 
 
-def describe(followed: "Followed", address: str | None) -> dict[str, Any]:
-    """Return what the list says, and what it gives to an address, amounts in zatoshi.
+def describe(followed: "Followed", address: str | None, record: "ChainRecord | None") -> dict[str, Any]:
+    """Return what the list says, what the chain has paid of it, and what it gives to an address, in zatoshi.
 
     Of a list that was verified before nobody asks again who signed it. Raises `RequestError` when the file
     does not show what the address gets.
@@ -33,14 +35,38 @@ def describe(followed: "Followed", address: str | None) -> dict[str, Any]:
         "addresses": header.entries_count,
         **_signers(followed),
     }
-    if address is not None:
-        line = followed.last.line_of(address)
-        result["entry"] = {
-            "address": address,
-            "responses": line.entry.responses if line else 0,
-            "amount": line.entry.amount if line else 0,
+    if record is not None:
+        result["chain"] = {
+            "height": record.height,
+            "stranded": record.stranded,
+            "chunks": record.chunks,
+            "mined": [_payment(chunk) for chunk in record.mined],
         }
+    if address is not None:
+        result["entry"] = _entry(address, followed.last.line_of(address), record)
     return result
+
+
+def _entry(address: str, line: "Line | None", record: "ChainRecord | None") -> dict[str, Any]:
+    """Return what an address gets, and by which mined transaction when the chain was asked."""
+    entry: dict[str, Any] = {
+        "address": address,
+        "responses": line.entry.responses if line else 0,
+        "amount": line.entry.amount if line else 0,
+    }
+    if record is not None:
+        payment = record.payment_of(line) if line else None
+        entry["payment"] = _payment(payment) if payment else None
+    return entry
+
+
+def _payment(chunk: "MinedChunk") -> dict[str, Any]:
+    return {
+        "chunk": chunk.number,
+        "txid": chunk.txid,
+        "height": chunk.height,
+        "confirmations": chunk.depth,
+    }
 
 
 def _signers(followed: "Followed") -> dict[str, int | None]:
@@ -60,12 +86,20 @@ def _signers(followed: "Followed") -> dict[str, int | None]:
 
 def print_verified(result: dict[str, Any]) -> None:
     """Print what `describe` returned, for people."""
-    print_rows(readable({name: value for name, value in result.items() if isinstance(value, int | str)}))
+    rows = readable({name: value for name, value in result.items() if isinstance(value, int | str)})
+    if "chain" in result:
+        chain = result["chain"]
+        rows |= {"chain_height": chain["height"], "stranded": chain["stranded"]}
+        rows["payments"] = f"{len(chain['mined'])} of {chain['chunks']} mined"
+    print_rows(rows)
     if "entry" in result:
-        amount = result["entry"]["amount"]
-        print_rows(
-            {"address": result["entry"]["address"], "amount": format_amount(amount) if amount else "nothing"}
-        )
+        entry = result["entry"]
+        amount = format_amount(entry["amount"]) if entry["amount"] else "nothing"
+        rows = {"address": entry["address"], "amount": amount}
+        if entry["amount"] and "payment" in entry:
+            paid = entry["payment"]
+            rows["paid_by"] = f"{paid['txid']} in block {paid['height']}" if paid else "no transaction yet"
+        print_rows(rows)
 
 
 def readable(result: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from cli.files import read_file
 
 if TYPE_CHECKING:
     from protocol.payout.light import KnownList, TrustPoint, Verified, VerifiedList
+    from protocol.payout.list_header import ListHeader
 
 Command = Callable[..., Any]
 FILE = click.Path(path_type=Path)
@@ -54,6 +55,14 @@ class Followed:
         from protocol.payout.light import KnownList, trust_from_list
 
         return self.trust if isinstance(self.last, KnownList) else trust_from_list(self.last)
+
+    def headers(self) -> "list[ListHeader]":
+        """Return the header of the last list before the way began, if any, and of those on it."""
+        from protocol.payout.light import KnownList
+
+        before = [self.trust.last] if self.trust.last is not None else []
+        on_the_way = [one.header for one in self.between]
+        return before + on_the_way + ([] if isinstance(self.last, KnownList) else [self.last.header])
 
 
 def read_trust(trust: Path, kept: Path | None = None) -> "TrustPoint":

@@ -5,6 +5,7 @@ nothing else. It is what a wallet does. `prove` makes the small file that a wall
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,8 +14,11 @@ from cli.files import write_file
 from cli.options import json_option, place_options
 from cli.output import print_json, print_rows
 from cli.verified_report import describe, print_verified, readable
-from cli.wallet import FILE, folder_option, follow, keep_trust, read_trust, trust_option, whole_list
+from cli.wallet import FILE, Followed, folder_option, follow, keep_trust, read_trust, trust_option, whole_list
 from protocol.units import format_amount
+
+if TYPE_CHECKING:
+    from zenp2p.wallet_chain import ChainRecord
 
 
 @click.group()
@@ -84,26 +88,51 @@ def export(context: click.Context, period: int, out: Path | None, as_json: bool)
     help="Keep the trust point here: begin with it if it is there, and move it on to LIST.",
 )
 @click.option("--address", metavar="ADDR", help="Show what this address gets.")
+@click.option(
+    "--chain",
+    "with_chain",
+    is_flag=True,
+    help="Also hold the lists against what the chain has paid, by our own node.",
+)
+@place_options
 @json_option
+@click.pass_context
 def verify(
+    context: click.Context,
     files: tuple[Path, ...],
     trust: Path,
     folder: Path | None,
     remember: Path | None,
     address: str | None,
+    with_chain: bool,
     as_json: bool,
 ) -> None:
     """Verify a list from files alone.
 
     LIST is a list file or an address file. It comes next after the trust point, unless the lists between
     are found by --chain-of-lists; several are consecutive lists, oldest first, and the last one is shown.
-    With --remember no list before it is accepted any more, and the file does as TRUST from then on.
+    With --remember no list before it is accepted any more, and the file does as TRUST from then on. --chain
+    needs a running daemon; nothing else does.
     """
     followed = follow(files, folder, read_trust(trust, remember))
-    result = describe(followed, address)
+    record = _record(context, followed) if with_chain else None
+    result = describe(followed, address, record)
     if remember is not None:
         keep_trust(remember, followed.after)
     print_json(result) if as_json else print_verified(result)
+
+
+def _record(context: click.Context, followed: Followed) -> "ChainRecord":
+    """Return what our own node's chain has paid of the list, checked against all that were verified."""
+    from zenp2p.wallet_chain import read_record
+
+    return read_record(
+        followed.trust.genesis,
+        connect(context),
+        followed.headers(),
+        followed.last.lines,
+        complete=followed.trust.last is None,
+    )
 
 
 @payout.command()

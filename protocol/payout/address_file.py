@@ -73,10 +73,14 @@ def decode_address_file(data: bytes) -> AddressFile:
         raise MalformedMessage(f"not an address file: {error}") from None
 
 
+def number_lines(entries: Sequence[Entry]) -> tuple[Line, ...]:
+    """Return all entries of a list with their numbers."""
+    return tuple(Line(index, entry) for index, entry in enumerate(entries))
+
+
 def find_line(entries: Sequence[Entry], address: bytes) -> Line | None:
     """Return an address's line among all entries of a list, None when it has none."""
-    found = (Line(index, entry) for index, entry in enumerate(entries) if entry.address == address)
-    return next(found, None)
+    return next((line for line in number_lines(entries) if line.entry.address == address), None)
 
 
 def prove_lines(entries: Sequence[Entry], addresses: Iterable[bytes]) -> tuple[ProvenLine, ...]:

@@ -41,6 +41,7 @@ from protocol.payout.address_file import (
     decode_address_file,
     find_line,
     is_address_file,
+    number_lines,
     prove_lines,
     shown_line,
 )
@@ -89,6 +90,11 @@ class VerifiedList:
     def genesis(self) -> Genesis:
         """The genesis file of the list's network."""
         return self.trust.genesis
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The entries with their numbers."""
+        return number_lines(self.entries)
 
     def line_of(self, address: str) -> Line | None:
         """Return what an address (as the network writes it) gets, or None; raises `RequestError`."""
@@ -208,7 +214,7 @@ def verify_again(file_bytes: bytes, trust: TrustPoint) -> KnownList:
     else:
         check_entries(file.header, file.entries)
         check_members(file.header, file.members)
-        lines = tuple(Line(index, entry) for index, entry in enumerate(file.entries))
+        lines = number_lines(file.entries)
     return KnownList(file.header, list_hash(file.header), lines, trust.genesis)
 
 

@@ -213,6 +213,25 @@ def test_what_a_wallet_is_told_is_what_was_reported(cli: Run, report: dict[str, 
     assert told["entry"] == entry
 
 
+def test_the_chain_shows_the_payment_that_was_reported(
+    devnet: Devnet, report: dict[str, Any], tmp_path: Path
+) -> None:
+    """From files first, then by the record of a running node; the trust point is kept for the next list."""
+    list_file, genesis_file = files(report)
+    address = report["payout"]["entries"][0]["address"]
+    kept = tmp_path / "wallet"
+    words = ("payout", "verify", list_file, "--trust", genesis_file, "--remember", kept, "--chain")
+    for _ in range(2):  # the second time it is the list verified last
+        told = devnet.ask("honest-2", *words, "--address", address)
+        assert [one["txid"] for one in told["chain"]["mined"]] == report["payment"]["txids"]
+        assert told["chain"]["stranded"] is False and told["entry"]["payment"] == told["chain"]["mined"][0]
+    small = tmp_path / "address-file"
+    proven = ("payout", "prove", list_file, "--trust", genesis_file, "--address", address, "--out", small)
+    assert run("zenp2p", *proven).code == 0
+    told = devnet.ask("honest-3", "payout", "verify", small, "--trust", kept, "--chain", "--address", address)
+    assert told["entry"]["amount"] == report["payout"]["entries"][0]["amount"]
+
+
 def check_changed_copies(cli: Run, report: dict[str, Any], folder: Path, count: int | None) -> None:
     list_file, genesis_file = files(report)
     data = list_file.read_bytes()

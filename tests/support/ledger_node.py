@@ -9,6 +9,7 @@ from protocol.chain.encoding import display_hash, parse_display_hash
 from protocol.chain.script import address_script
 from protocol.chain.transaction import OutPoint, Transaction, decode_transaction
 from protocol.crypto import sha256
+from protocol.genesis import network_id
 from protocol.payout.treasury import treasury_address
 from tests.support.treasury_ledger import TreasuryLedger, block_of
 from zenp2p.api.errors import BadData, MethodNotFound, NotFound
@@ -54,6 +55,9 @@ class LedgerNode:
             "index_height": self.ledger.tip_height,
             "index_hash": display_hash(mined),
         }
+
+    def node_status(self) -> object:
+        return {"network_id": network_id(self.ledger.genesis).hex()}
 
     def chain_tip(self) -> object:
         return {"height": self.ledger.tip_height, "hash": display_hash(block_of(self.ledger.tip_height))}

@@ -5,12 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from cli.commands import payout as payout_commands
 from cli.main import cli
 from cli.output import run_command
 from protocol.chain.address import encode_address
+from protocol.chain.encoding import display_hash
 from protocol.genesis import encode_genesis
-from protocol.payout.light import encode_trust, trust_from_file
+from protocol.payout.light import encode_trust, trust_from_file, verify_list
+from protocol.payout.payment import build_payment, split_chunks
+from tests.support.ledger_node import LedgerNode
 from tests.support.payout_world import hash_of, make_genesis
+from tests.support.treasury_ledger import TreasuryLedger
 from tests.support.wallet_network import WalletStory, stake
 
 STORY = WalletStory()
@@ -239,3 +244,57 @@ def test_what_cannot_be_proven(wallet: Wallet) -> None:
     again[2] = wallet.path("list-1")
     assert wallet.run(*again, "--address", PAID)[0] == 65
     assert not (wallet.folder / "other").exists()
+
+
+@pytest.fixture
+def node(monkeypatch: pytest.MonkeyPatch) -> LedgerNode:
+    """Return a node beside which nothing is paid yet."""
+    node = LedgerNode(TreasuryLedger(STORY.genesis))
+    monkeypatch.setattr(payout_commands, "connect", lambda context: node)
+    return node
+
+
+def pay(node: LedgerNode, place: int) -> str:
+    """Mine the payment of a list of the story; return its id as wallets show it."""
+    (chunk,) = split_chunks(verify_list(STORY.files[place], STORY.trusts[place]))
+    payment = build_payment(chunk, STORY.genesis, node.ledger.baton(), (), tip_height=500)
+    node.ledger.mine(payment)
+    return display_hash(payment.txid)
+
+
+def test_the_chain_shows_what_is_paid(wallet: Wallet, node: LedgerNode) -> None:
+    first = (wallet.path("list-0"), "--chain", "--address", PAID)
+    told = wallet.verify(*first)
+    assert told["chain"] == {"height": 500, "stranded": True, "chunks": 1, "mined": []}
+    assert isinstance(told["entry"], dict) and told["entry"]["payment"] is None
+    txid = pay(node, 0)
+    payment = {"chunk": 0, "txid": txid, "height": 501, "confirmations": 1}
+    told = wallet.verify(*first)
+    assert told["chain"] == {"height": 501, "stranded": True, "chunks": 1, "mined": [payment]}
+    assert isinstance(told["entry"], dict) and told["entry"]["payment"] == payment
+    code, out, _ = wallet.run("payout", "verify", *first, "--trust", wallet.path("genesis"))
+    assert code == 0 and "1 of 1 mined" in out and f"{txid} in block 501" in out
+    last = (wallet.path("list-3"), "--chain-of-lists", wallet.path("lists"), "--chain", "--address", PAID)
+    code, out, _ = wallet.run("payout", "verify", *last, "--trust", wallet.path("genesis"))
+    assert code == 0 and "0 of 0 mined" in out and out.splitlines()[-1].split() == ["amount", "nothing"]
+
+
+def test_a_chain_with_another_history_is_told(wallet: Wallet, node: LedgerNode) -> None:
+    """Old voters' keys made a list; the chain has paid another one."""
+    pay(node, 0)
+    pay(node, 1)
+    other = STORY.lists[1].with_header(last_hash=hash_of(b"another branch"))
+    (wallet.folder / "fork").write_bytes(other.signed(STORY.signers[1], STORY.trusts[1]))
+    remember = ("--remember", wallet.path("kept"))
+    assert wallet.verify(wallet.path("list-0"), "--chain", *remember)["period"] == FIRST
+    said = wallet.refused(wallet.path("fork"), "--chain", *remember)
+    assert "payment 1 along the baton pays chunk 0 of list" in said
+    assert trust_from_file((wallet.folder / "kept").read_bytes()) == STORY.trusts[1]
+    assert wallet.verify(wallet.path("list-1"), "--chain", *remember)["period"] == FIRST + 1
+    again = wallet.verify(wallet.path("list-1"), "--chain", *remember)
+    assert isinstance(again["chain"], dict) and len(again["chain"]["mined"]) == 1
+
+
+def test_without_a_daemon_the_chain_cannot_be_asked(wallet: Wallet) -> None:
+    nowhere = ("--chain", "--data-dir", wallet.path("no-daemon"))
+    assert wallet.refused(wallet.path("list-0"), *nowhere, code=69)
