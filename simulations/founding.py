@@ -1,12 +1,13 @@
 """Who takes part in a simulated network: keys from numbers, a genesis file, the first block.
 
-Answers for: the members, two operators that cheat, the treasury and its paymasters, all of them
+Answers for: the members, strangers that come later, the treasury and its paymasters, all of them
 real keys. Seeds differ in the genesis file's name, so in the network id and in everything that is
 drawn from it. What they do is left to the actors. Spec: `spec/simulation.md`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from functools import cache
 
 from protocol.chain import rules
@@ -31,6 +32,22 @@ PORT = 9033
 TREASURY_COINS = (50 * COIN, 10 * COIN, 10 * COIN)
 """The first is the baton."""
 TREASURY_KEYS, TREASURY_REQUIRED = 5, 2
+NOBODY: Mapping[int, int] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a network agrees on in its genesis file, and who may come to it later."""
+
+    parameters: Parameters = PARAMETERS
+    member_age: int = MEMBER_AGE
+    first_challenge_height: int = FIRST_CHALLENGE_HEIGHT
+    strangers: int = 2
+    """Operators with a stake that are no founders."""
+
+
+CLUSTER = Terms()
+"""A network of one group, and two who cheat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +58,8 @@ class Party:
     signer: Signer
     stake_secret: bytes
     stake_address: bytes
+    place: int
+    """Number of the machine on which it runs: two operators there have one IP address."""
 
     @property
     def key(self) -> OperatorKey:
@@ -49,8 +68,8 @@ class Party:
 
     @property
     def ip(self) -> bytes:
-        """Its own loopback address."""
-        return (0x7F00_0100 + self.number).to_bytes(4, "big")
+        """The loopback address of its machine."""
+        return (0x7F00_0100 + self.place).to_bytes(4, "big")
 
     def registration(self, network: bytes) -> bytes:
         """Return its registration envelope with the stake owner's proof."""
@@ -73,12 +92,19 @@ class Founding:
     genesis: Genesis
     network: bytes
     members: tuple[Party, ...]
-    late: Party
-    """Registers over the network and always answers rightly, but too late."""
-    liar: Party
-    """Registers over the network and answers in time, but wrongly."""
+    strangers: tuple[Party, ...]
     paymaster_secrets: tuple[bytes, ...]
     first_block: SimulatedBlock
+
+    @property
+    def late(self) -> Party:
+        """Registers over the network and always answers rightly, but too late."""
+        return self.strangers[0]
+
+    @property
+    def liar(self) -> Party:
+        """Registers over the network and answers in time, but wrongly."""
+        return self.strangers[1]
 
 
 @cache
@@ -86,44 +112,49 @@ def party(number: int) -> Party:
     """Return operator `number`: always the same keys."""
     secret = sha3_256(b"simulated stake", number.to_bytes(4, "big"))
     signer = Signer(sha3_256(b"simulated operator", number.to_bytes(4, "big")))
-    return Party(number, signer, secret, pay_to_public_key_hash(secp256k1_public_key(secret)))
+    return Party(number, signer, secret, pay_to_public_key_hash(secp256k1_public_key(secret)), number)
 
 
-def found(seed: int, nodes: int) -> Founding:
-    """Return the network of a seed with so many members."""
-    parties = [party(number) for number in range(nodes + 2)]
+def found(seed: int, nodes: int, terms: Terms = CLUSTER, lodgers: Mapping[int, int] = NOBODY) -> Founding:
+    """Return the network of a seed with so many members.
+
+    `lodgers` are operators, by number, that run on the machine of another one.
+    """
+    parties = [party(number) for number in range(nodes + terms.strangers)]
+    parties = [replace_fields(one, place=lodgers.get(one.number, one.number)) for one in parties]
     secrets = tuple(sha3_256(b"paymaster", bytes([number])) for number in range(TREASURY_KEYS))
     treasury = Treasury(
         required=TREASURY_REQUIRED, public_keys=tuple(secp256k1_public_key(secret) for secret in secrets)
     )
     own = treasury_address(treasury)
-    stakes = [(one.stake_address, PARAMETERS.stake) for one in parties]
+    stakes = [(one.stake_address, terms.parameters.stake) for one in parties]
     first_block = extend(None, (), pay=[*((own, amount) for amount in TREASURY_COINS), *stakes])
-    genesis = _genesis(f"simulation {seed}", parties[:nodes], treasury, first_block)
+    genesis = _genesis(f"simulation {seed}", parties[:nodes], treasury, first_block, terms)
     return Founding(
         genesis=genesis,
         network=network_id(genesis),
         members=tuple(parties[:nodes]),
-        late=parties[nodes],
-        liar=parties[nodes + 1],
+        strangers=tuple(parties[nodes:]),
         paymaster_secrets=secrets,
         first_block=first_block,
     )
 
 
-def _genesis(name: str, members: Sequence[Party], treasury: Treasury, first_block: SimulatedBlock) -> Genesis:
+def _genesis(
+    name: str, members: Sequence[Party], treasury: Treasury, first_block: SimulatedBlock, terms: Terms
+) -> Genesis:
     ordered = sorted(members, key=lambda one: one.key)
     bare = Genesis(
         name=name,
-        parameters=PARAMETERS,
+        parameters=terms.parameters,
         chain=CHAIN,
         start=first_block.hash,
         treasury=treasury,
         baton=Baton(txid=first_block.transactions[0].txid, index=0),
-        first_challenge_height=FIRST_CHALLENGE_HEIGHT,
+        first_challenge_height=terms.first_challenge_height,
         carried=CARRIED,
         members=tuple(
-            GenesisMember(operator_key=one.key, age=MEMBER_AGE, registration=b"") for one in ordered
+            GenesisMember(operator_key=one.key, age=terms.member_age, registration=b"") for one in ordered
         ),
     )
     founding = founding_id(bare)

@@ -14,6 +14,7 @@ from protocol.group.tally import Offer
 from protocol.node.effects import Persist
 from protocol.node.open_challenge import OpenChallenge
 from simulations.options import Plant
+from simulations.patching import replaced
 
 
 @contextmanager
@@ -21,26 +22,16 @@ def planted(plant: Plant | None) -> Iterator[None]:
     """Break one rule for a while."""
     match plant:
         case Plant.IGNORE_LOCK:
-            with _replaced(Consensus, "lock_allows", _no_lock_binds):
+            with replaced(Consensus, "lock_allows", _no_lock_binds):
                 yield
         case Plant.QUORUM_HALF:
-            with _replaced(Electorate, "reaches", _half_is_enough):
+            with replaced(Electorate, "reaches", _half_is_enough):
                 yield
         case Plant.ACCEPT_LATE:
-            with _replaced(OpenChallenge, "keep_response", _never_late):
+            with replaced(OpenChallenge, "keep_response", _never_late):
                 yield
         case _:
             yield
-
-
-@contextmanager
-def _replaced(owner: type, name: str, planted_method: object) -> Iterator[None]:
-    really = getattr(owner, name)
-    setattr(owner, name, planted_method)
-    try:
-        yield
-    finally:
-        setattr(owner, name, really)
 
 
 def _no_lock_binds(self: Consensus, offer: Offer) -> bool:

@@ -232,8 +232,9 @@ def test_a_pool_that_is_not_the_heights_rewards(ended: Ended, monkeypatch: pytes
 @pytest.mark.parametrize("who", ["late", "liar"])
 def test_a_list_that_pays_somebody_who_cheats(ended: Ended, who: str) -> None:
     founding = ended.history.founding
-    posing = replace_fields(getattr(founding, who), stake_address=founding.members[0].stake_address)
-    ended.history.founding = replace_fields(founding, **{who: posing})
+    cheats = {"late": founding.late, "liar": founding.liar}
+    cheats[who] = replace_fields(cheats[who], stake_address=founding.members[0].stake_address)
+    ended.history.founding = replace_fields(founding, strangers=tuple(cheats.values()))
     assert broken(ended) == {"cheats_are_not_paid"}
 
 

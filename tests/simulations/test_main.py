@@ -49,10 +49,17 @@ def test_an_error_of_our_own_is_a_violation(
     assert json.loads(out)["violations"] == 1 and "ZeroDivisionError: planted" in err
 
 
+def test_residence_is_told_by_age(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["residence", "--events", "80", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["events"] == 80 and told["ages"]["4"]["shortest"] == told["ages"]["4"]["longest"] == 16
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         [],
+        ["residence", "--events", "0"],
         ["cluster", "--nodes", "3"],
         ["cluster", "--nodes", "x"],
         ["cluster", "--seeds", "0"],
