@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,11 +12,12 @@ from cli.output import run_command
 from protocol.chain.address import encode_address
 from protocol.chain.encoding import display_hash
 from protocol.genesis import encode_genesis
-from protocol.payout.light import encode_trust, trust_from_file, verify_list
+from protocol.payout.light import encode_trust, trust_from_file, trust_from_list, verify_list
 from protocol.payout.payment import build_payment, split_chunks
 from tests.support.ledger_node import LedgerNode
 from tests.support.payout_world import hash_of, make_genesis
 from tests.support.treasury_ledger import TreasuryLedger
+from tests.support.vectors import load_vectors
 from tests.support.wallet_network import WalletStory, stake
 
 STORY = WalletStory()
@@ -244,6 +246,25 @@ def test_what_cannot_be_proven(wallet: Wallet) -> None:
     again[2] = wallet.path("list-1")
     assert wallet.run(*again, "--address", PAID)[0] == 65
     assert not (wallet.folder / "other").exists()
+
+
+REFUSED = load_vectors("wallet", "refused")
+LAST_AGAIN = {"the list before again", "the last list once more", "address file: of an older list"}
+"""True files of the list that was verified last: the command shows them again."""
+TAMPERED = [case for case in REFUSED["cases"] if case["name"] not in LAST_AGAIN]
+
+
+@pytest.mark.parametrize("case", TAMPERED, ids=lambda case: case["name"])
+def test_every_tampered_file_is_refused_in_one_line(wallet: Wallet, case: dict[str, Any]) -> None:
+    """By a trust file, and after the lists before it were remembered."""
+    trust = trust_from_file(bytes.fromhex(REFUSED["genesis"]))
+    for file in REFUSED["files"][: case["after"]]:
+        trust = trust_from_list(verify_list(bytes.fromhex(file), trust))
+    (wallet.folder / "trust").write_bytes(encode_trust(trust))
+    (wallet.folder / "tampered").write_bytes(bytes.fromhex(case["file"]))
+    assert wallet.refused(wallet.path("tampered"), trust="trust") == f"zenp2p: {case['why']}\n"
+    wallet.refused(wallet.path("tampered"), "--remember", wallet.path("trust"))
+    assert (wallet.folder / "trust").read_bytes() == encode_trust(trust)
 
 
 @pytest.fixture

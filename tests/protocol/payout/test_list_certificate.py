@@ -1,6 +1,7 @@
 """A list's certificate in files: one spelling for one set of signatures."""
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,12 @@ from protocol.crypto import sha3_256
 from protocol.errors import InvalidCertificate, MalformedMessage
 from protocol.group.certificate import Certificate
 from protocol.group.quorum import Electorate, Voter
-from protocol.payout.list_certificate import ListCertificate, compact_certificate, expand_certificate
+from protocol.payout.list_certificate import (
+    ListCertificate,
+    compact_certificate,
+    expand_certificate,
+    least_certificate,
+)
 
 HASH = sha3_256(b"a list")
 
@@ -64,3 +70,24 @@ def test_a_signature_too_many_or_too_few_is_malformed(size: int) -> None:
     packed = encode(compact).replace(compact.signatures, compact.signatures[:-1] + b"")
     with pytest.raises(MalformedMessage):
         decode(packed, ListCertificate)
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=9), st.data())
+def test_the_least_quorum_has_the_fewest_signatures(ages: list[int], data: st.DataObject) -> None:
+    electorate = Electorate.of(
+        Voter(operator_key=sha3_256(b"voter %d" % number), age=age) for number, age in enumerate(ages)
+    )
+    keys = [voter.operator_key for voter in electorate.voters if data.draw(st.booleans())]
+    least = least_certificate(certificate_of(keys), electorate)
+    assert set(least.signatures) <= set(certificate_of(keys).signatures)
+    quorums = [
+        chosen
+        for size in range(len(keys) + 1)
+        for chosen in combinations(keys, size)
+        if electorate.is_final(chosen)
+    ]
+    if quorums:
+        assert electorate.is_final(least.signers())
+        assert len(least.signatures) == min(map(len, quorums))
+    else:
+        assert least == certificate_of(keys)
