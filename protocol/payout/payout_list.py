@@ -232,14 +232,6 @@ def _make_list(
     return PayoutList(header, entries, members, state_after)
 
 
-def _membership(members: tuple[Member, ...]) -> Membership:
-    """Return the members of all groups; raises `InvalidBlock` when an operator is in two of them."""
-    try:
-        return Membership(members=members)
-    except ValueError as error:
-        raise InvalidBlock(f"the members as of the list's heads: {error}") from None
-
-
 def _recompute(
     value: bytes, genesis: Genesis, state: ListState, source: ListSource, chain: ChainView, *, wait: bool
 ) -> PayoutList:
