@@ -10,6 +10,7 @@ from cli.main import cli
 from cli.output import run_command
 from protocol.codec import replace
 from protocol.genesis import encode_genesis
+from protocol.payout.light import encode_trust, trust_from_list, verify_list
 from protocol.payout.list_header import list_hash
 from protocol.payout.payment_file import PaymentFile, decode_payment_file, encode_payment_file
 from protocol.units import COIN, format_amount
@@ -288,3 +289,18 @@ def test_status_tells_of_a_chain_that_is_not_ok(desk: Desk) -> None:
     assert shown["chain"] == {"state": "behind", "problem": "the chain node lacks blocks"}
     desk.refused(75, "the chain is behind", "build", desk.path("list"), "--out", desk.path("payment"))
     assert not (desk.folder / "payment").exists()
+
+
+def test_a_trust_file_stands_for_the_lists_before(desk: Desk) -> None:
+    """The second list needs no first one beside it, and the first is behind the trust point."""
+    world = devnet_world()
+    first = verify_list(FILE, world.trust)
+    world.state = world.list().state
+    for seq in (6, 7, 8):
+        world.judge(seq)
+    world.bury(2)
+    (desk.folder / "genesis").write_bytes(encode_trust(trust_from_list(first)))
+    (desk.folder / "second").write_bytes(world.certified(world.list()))
+    told = desk.json("status", desk.path("second"))["list"]
+    assert isinstance(told, dict) and told["period"] == 2
+    desk.refused(65, "behind the trust point", "status", desk.path("list"))
