@@ -12,6 +12,7 @@ from typing import Protocol
 from protocol.chain.view import ChainView
 from protocol.errors import NotYetKnown
 from protocol.group.data_block import DataBlock, Payload
+from protocol.group.membership import Membership
 from protocol.group.quorum import Electorate
 from protocol.units import Hash32
 
@@ -23,8 +24,13 @@ class Standing:
     block_hash: Hash32
     block: DataBlock
     payload: Payload
-    electorate: Electorate
-    """Who certified it."""
+    members: Membership
+    """Of its group before it."""
+
+    @property
+    def electorate(self) -> Electorate:
+        """Who certified it."""
+        return self.members.voters()
 
 
 class Elsewhere(Protocol):

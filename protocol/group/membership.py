@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from protocol.codec import U8, U64, Bytes32, Text, Wire, encode
 from protocol.genesis import Genesis, network_id
 from protocol.group.age import is_voting_age
-from protocol.group.name import assign_name, is_prefix, matches
+from protocol.group.name import assign_name, distance, is_prefix, matches
 from protocol.group.quorum import Electorate, Voter
 from protocol.merkle import merkle_root
 from protocol.units import Hash32, OperatorKey
@@ -58,6 +58,12 @@ class Membership:
     def voters(self) -> Electorate:
         """Return the members of voting age, with their ages."""
         return voters_of(self.members)
+
+    def nearest_voters(self, target: bytes) -> tuple[OperatorKey, ...]:
+        """Return the voters by the XOR distance of their names from a 32-byte hash, the nearest first."""
+        voters = [member for member in self.members if is_voting_age(member.age)]
+        voters.sort(key=lambda member: distance(member.name, target))
+        return tuple(OperatorKey(member.operator_key) for member in voters)
 
     def root(self) -> Hash32:
         """Return the Merkle root over the members' canonical bytes, in order."""

@@ -87,7 +87,7 @@ class Held:
     def standing(self, block_hash: bytes) -> Standing | None:
         block, payload = BLOCK
         return (
-            Standing(Hash32(block_hash), block, payload, place().state.electorate)
+            Standing(Hash32(block_hash), block, payload, place().state.membership)
             if block_hash in self.hashes
             else None
         )

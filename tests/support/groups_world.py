@@ -93,7 +93,7 @@ class Groups(Group):
         self.state = self.state.apply(certified, self.chain, self)
         self.blocks.append(encode(certified))
         hashed = block_hash(body)
-        self.standings[hashed] = Standing(hashed, block, decode_payload(block), before.electorate)
+        self.standings[hashed] = Standing(hashed, block, decode_payload(block), before.membership)
         self.states[block.prefix] = self.past[block.prefix, block.height] = self.state
         if block.kind is Kind.SPLIT:
             self._go_on((self.state,), children(self.state))

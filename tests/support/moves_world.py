@@ -125,7 +125,7 @@ class Moves(Group):
         self.state = self.states[block.prefix] = before.apply(certified, self.chain, self)
         self.blocks.append(encode(certified))
         hashed = block_hash(body)
-        self.standings[hashed] = Standing(hashed, block, decode_payload(block), before.electorate)
+        self.standings[hashed] = Standing(hashed, block, decode_payload(block), before.membership)
 
     def settle(self, body: bytes) -> Hash32:
         """Advance by a block and the LINK blocks that are due then; return the block's hash."""

@@ -18,6 +18,7 @@ MODULES = (
     "tests.vectors.diversity_cases",
     "tests.vectors.verdict_cases",
     "tests.vectors.group_cases",
+    "tests.vectors.forwarding_cases",
     "tests.vectors.join_proof_cases",
     "tests.vectors.embedded_chain_cases",
     "tests.vectors.announcement_cases",

@@ -10,6 +10,7 @@ from protocol.errors import InvalidBlock, StaleMessage
 from protocol.group.data_block import DataBlock, Removal, RemovePayload
 from protocol.group.elsewhere import Around
 from protocol.group.kinds.evidence import dismiss
+from protocol.group.kinds.forwards import check_forwards
 from protocol.group.kinds.named import check_fresh, named_verdict
 from protocol.group.state import GroupState
 from protocol.tracking.verdict import Reason
@@ -60,10 +61,6 @@ def _check_failed(state: GroupState, block: DataBlock, payload: RemovePayload, a
     check_fresh(state, block, seqs[-1])
 
 
-def _check_forwarding(state: GroupState, block: DataBlock, payload: RemovePayload, around: Around) -> None:
-    raise InvalidBlock("removals for blocks not forwarded are not made by this version")
-
-
 def _check_no_proofs(payload: RemovePayload) -> None:
     if payload.proofs:
         raise InvalidBlock(f"nothing proves a member {payload.reason.name}")
@@ -71,7 +68,7 @@ def _check_no_proofs(payload: RemovePayload) -> None:
 
 REASONS: Mapping[Removal, Callable[[GroupState, DataBlock, RemovePayload, Around], None]] = {
     Removal.SILENT: _check_silent,
-    Removal.FORWARDING: _check_forwarding,
+    Removal.FORWARDING: check_forwards,
     Removal.CHALLENGES: _check_failed,
     Removal.DEREGISTERED: _check_deregistered,
 }

@@ -118,9 +118,3 @@ def test_a_founder_without_a_registration_keeps_its_place() -> None:
     prefix = world.seated(silent.key)
     with pytest.raises(InvalidBlock, match="may vote without a registration"):
         build_remove(world.at(prefix), world.chain, world, silent.key, Removal.DEREGISTERED)
-
-
-def test_forwarding_is_not_judged_yet() -> None:
-    world = Moves()
-    with pytest.raises(InvalidBlock, match="not made by this version"):
-        remove_block(world, world.judges("0")[0], Removal.FORWARDING)
