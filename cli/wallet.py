@@ -111,10 +111,15 @@ def follow(files: Sequence[Path], folder: Path | None, trust: "TrustPoint") -> F
 def whole_list(followed: Followed) -> "VerifiedList":
     """Return the list at the end; raises `RequestError` unless it was verified from a list file."""
     from protocol.errors import RequestError
-    from protocol.payout.light import VerifiedList
+    from protocol.payout.light import KnownList, VerifiedList
 
+    if isinstance(followed.last, KnownList):
+        raise RequestError(
+            f"the list of period {followed.last.header.period} is the trust point itself: "
+            "name the one before it, or the genesis file"
+        )
     if not isinstance(followed.last, VerifiedList):
-        raise RequestError("the whole list is wanted, verified against the trust point before it")
+        raise RequestError("an address file does not hold the whole list: name the list file")
     return followed.last
 
 

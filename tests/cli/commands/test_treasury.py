@@ -292,7 +292,7 @@ def test_status_tells_of_a_chain_that_is_not_ok(desk: Desk) -> None:
 
 
 def test_a_trust_file_stands_for_the_lists_before(desk: Desk) -> None:
-    """The second list needs no first one beside it, and the first is behind the trust point."""
+    """The second list needs no first one beside it; to pay the first takes a trust point before it."""
     world = devnet_world()
     first = verify_list(FILE, world.trust)
     world.state = world.list().state
@@ -303,4 +303,4 @@ def test_a_trust_file_stands_for_the_lists_before(desk: Desk) -> None:
     (desk.folder / "second").write_bytes(world.certified(world.list()))
     told = desk.json("status", desk.path("second"))["list"]
     assert isinstance(told, dict) and told["period"] == 2
-    desk.refused(65, "behind the trust point", "status", desk.path("list"))
+    desk.refused(64, "the list of period 1 is the trust point itself", "status", desk.path("list"))

@@ -242,7 +242,7 @@ def test_what_cannot_be_proven(wallet: Wallet) -> None:
     again[2] = wallet.path("out")
     again[-1] = wallet.path("other")
     code, _, err = wallet.run(*again, "--address", PAID)
-    assert code == 64 and "the whole list is wanted" in err
+    assert code == 64 and "name the list file" in err
     again[2] = wallet.path("list-1")
     assert wallet.run(*again, "--address", PAID)[0] == 65
     assert not (wallet.folder / "other").exists()
