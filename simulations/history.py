@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from protocol.codec import decode
 from protocol.crypto import SIGNATURE_SIZE, sha3_256
-from protocol.group.data_block import CertifiedBlock
+from protocol.group.data_block import CertifiedBlock, decode_block
 from protocol.group.vote import Phase, Proposal, Slot, Vote, content_hash
 from protocol.node.effects import Announce, Incoming, ProbeResult
 from protocol.node.records import (
@@ -142,7 +142,7 @@ class History:
                 continue
             if key.startswith(BLOCK):
                 body = decode(value, CertifiedBlock).block
-                self.blocks[int.from_bytes(key[len(BLOCK) :], "big")].setdefault(body, []).append(number)
+                self.blocks[decode_block(body).height].setdefault(body, []).append(number)
                 self.certified[value] = None
             elif key.startswith(OBSERVATION):
                 _, anchor_hash, judge = split_challenge_key(OBSERVATION, key)

@@ -202,14 +202,12 @@ class Daemon:
             for text in settings.peers:
                 key, ip, port = parse_peer(text)
                 network.learn(key, Endpoint(ip, port))
-            for topic in node.topics:
-                network.subscribe(topic)
             network.serve(PROBE_PROTOCOL, daemon._answer_probe)
             await daemon.driver.step(lambda node: node.start(daemon_ms()))
             await tasks.start(daemon.rpc.serve)
             tasks.start_soon(daemon._work)
             tasks.start_soon(daemon._watch_clock)
-            tasks.start_soon(daemon.announced.run, lambda: node.group.state.book)
+            tasks.start_soon(daemon.announced.run, lambda: node.groups.book)
             log.info("started", extra={"operator": node.operator_key.hex(), "network": node.network.hex()})
             yield daemon
             tasks.cancel_scope.cancel()

@@ -17,6 +17,15 @@ from protocol.group.quorum import Electorate
 from protocol.units import Hash32
 
 
+class NotHeld(NotYetKnown):
+    """A block names another one, which is not held here."""
+
+    def __init__(self, block_hash: bytes) -> None:
+        super().__init__(f"block {block_hash.hex()[:16]} is named, and not held here")
+        self.block_hash = Hash32(block_hash)
+        """The one that is missing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A certified block that stands in the data chain of some group."""
@@ -65,8 +74,8 @@ class Around:
     """Whether the chain says nothing of this block, which is then taken on its certificate's word."""
 
     def named(self, block_hash: bytes) -> Standing:
-        """Return a block that another one names; raises `NotYetKnown` while it is not held."""
+        """Return a block that another one names; raises `NotHeld` while it is not held."""
         found = self.elsewhere.standing(block_hash)
         if found is None:
-            raise NotYetKnown(f"block {block_hash.hex()[:16]} is named, and not held here")
+            raise NotHeld(block_hash)
         return found

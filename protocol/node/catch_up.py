@@ -1,7 +1,7 @@
 """Catching up: certified blocks and lists that this node lacks, asked of somebody who has them.
 
 Answers for: gossip may lose anything, so nodes say how far they are, and whoever is
-behind asks for the range that it lacks, at a bounded rate. Nothing is believed for
+behind asks for the ranges that it lacks of all groups' chains, at a bounded rate. Nothing is believed for
 having been sent: blocks and lists prove themselves by certificates, and a status is a hint
 that anybody may forge, so those who are asked take turns and no liar is asked twice while
 somebody else was not. Spec: `spec/node.md`.
@@ -11,18 +11,21 @@ from collections.abc import Callable
 
 from protocol.codec import Wire
 from protocol.genesis import Genesis, network_id
+from protocol.group.name import distance
 from protocol.node.effects import Effect, Publish, Send
-from protocol.node.group import GroupMachine
+from protocol.node.groups import Groups
 from protocol.node.lister import Lister
 from protocol.node.messages import (
     BLOCKS_BYTES_MAX,
     BLOCKS_MAX,
     FILE_BYTES_MAX,
+    WANTS_MAX,
     Blocks,
     BlocksRequest,
     ListAnswer,
     ListRequest,
     Status,
+    Want,
     pack_plain,
 )
 from protocol.units import OperatorKey
@@ -35,20 +38,26 @@ ANSWERED_MAX = 1_024
 """Answers of which it is remembered when they were given; the oldest is forgotten first."""
 NEIGHBOURS_MAX = 16
 """Peers that are no members and may be asked all the same: those who handed statuses over last."""
+SPEAKERS = 32
+"""Members that say where they are at one time, in turns: everybody hears everybody's."""
 
 
 class Turns:
     """Whom to ask next for one kind of thing: of those who may have it, whom we asked longest ago."""
 
-    def __init__(self) -> None:
+    def __init__(self, me: bytes = bytes(32)) -> None:
+        self._me = me
         self._claims: dict[OperatorKey, int] = {}
         self._asked: dict[OperatorKey, int] = {}
         self._next_at = 0
         self._turn = 0
 
-    def claim(self, peer: OperatorKey, place: int) -> None:
-        """Note how far `peer` says it is, or somebody else says of it."""
-        self._claims[peer] = place
+    def claim(self, peer: OperatorKey, place: int, beyond: int = -1) -> None:
+        """Note how far `peer` says it is, or somebody else says of it, if that is `beyond` a place."""
+        if place > beyond:
+            self._claims[peer] = place
+        else:
+            self._claims.pop(peer, None)
 
     def next(self, beyond: int, now: int, may_ask: Callable[[OperatorKey], bool]) -> OperatorKey | None:
         """Return whom to ask now for what lies beyond a place, or None; forgets whom not to ask."""
@@ -62,7 +71,7 @@ class Turns:
             return None
         self._next_at = now + REQUEST_MILLISECONDS
         self._turn += 1
-        chosen = min(self._claims, key=lambda peer: (self._asked.get(peer, 0), peer))
+        chosen = min(self._claims, key=lambda peer: (self._asked.get(peer, 0), distance(peer, self._me)))
         self._asked[chosen] = self._turn
         return chosen
 
@@ -70,57 +79,62 @@ class Turns:
 class CatchUp:
     """Tells where we are, asks for what we lack, and answers those who ask."""
 
-    def __init__(
-        self, genesis: Genesis, me: OperatorKey, group: GroupMachine, lister: Lister, topic: str
-    ) -> None:
+    def __init__(self, genesis: Genesis, me: OperatorKey, groups: Groups, lister: Lister, topic: str) -> None:
         self._network = network_id(genesis)
         self._me = me
-        self._group = group
+        self._groups = groups
         self._lister = lister
         self._topic = topic
-        self._blocks = Turns()
-        self._lists = Turns()
+        self._blocks, self._lists = Turns(me), Turns(me)
         self._neighbours: dict[OperatorKey, None] = {}
         self._answered: dict[tuple[type[Wire], OperatorKey], int] = {}
 
-    def tell(self) -> list[Effect]:
-        """Say how far we are."""
-        state = self._group.state
+    def tell(self, turn: int) -> list[Effect]:
+        """Say how far we are, when it is our turn: so many speak at a time however many there are."""
+        share = len(self._groups.members) // SPEAKERS + 1
+        if (turn + int.from_bytes(self._me[:4], "big")) % share:
+            return []
         status = Status(
             network=self._network,
             sender=self._me,
-            data_height=state.height,
-            data_head=state.head,
+            heads=self._groups.archive.lives.digest(),
+            blocks=self._groups.held,
             lists=self._lister.period,
         )
         return [Publish(self._topic, pack_plain(status))]
 
     def on_status(self, status: Status, neighbour: OperatorKey, now: int) -> list[Effect]:
         """Note what a member says it has, and that the neighbour who handed it over may have it."""
-        height, period = self._group.held_height, self._lister.period
-        if status.data_height <= height and status.lists <= period:
-            return []
+        held, period = self._groups.held, self._lister.period
+        blocks = status.blocks
+        if blocks == held and status.heads != self._groups.archive.lives.digest():
+            blocks += 1  # each of us has what the other lacks
+        if blocks > held or status.lists > period:
+            self._remember(neighbour)
+        for peer in (OperatorKey(status.sender), neighbour):
+            if self._may_ask(peer):
+                self._blocks.claim(peer, blocks, held)
+                self._lists.claim(peer, status.lists, period)
+        return self.ask(now)
+
+    def _remember(self, neighbour: OperatorKey) -> None:
         self._neighbours.pop(neighbour, None)
         self._neighbours[neighbour] = None
         while len(self._neighbours) > NEIGHBOURS_MAX:
             del self._neighbours[next(iter(self._neighbours))]
-        for peer in (OperatorKey(status.sender), neighbour):
-            if self._may_ask(peer):
-                self._blocks.claim(peer, status.data_height)
-                self._lists.claim(peer, status.lists)
-        return self.ask(now)
 
     def _may_ask(self, peer: OperatorKey) -> bool:
-        return peer != self._me and (peer in self._neighbours or peer in self._group.state.membership)
+        return peer != self._me and (peer in self._neighbours or peer in self._groups.members)
 
     def ask(self, now: int) -> list[Effect]:
         """Ask for what we lack, each time somebody else."""
         effects: list[Effect] = []
-        height, period = self._group.held_height, self._lister.period
-        peer = None if self._group.refuted else self._blocks.next(height, now, self._may_ask)
-        if peer is not None:
-            request = BlocksRequest(network=self._network, first=height + 1)
-            effects.append(Send(peer, pack_plain(request)))
+        peer = self._blocks.next(self._groups.held, now, self._may_ask)
+        wants = self._groups.wants()[:WANTS_MAX] if peer is not None else []
+        if peer is not None and wants:
+            chains = tuple(Want(prefix=prefix, first=first) for prefix, first in wants)
+            effects.append(Send(peer, pack_plain(BlocksRequest(network=self._network, wants=chains))))
+        period = self._lister.period
         peer = None if self._lister.contradicted else self._lists.next(period, now, self._may_ask)
         if peer is not None:
             effects.append(Send(peer, pack_plain(ListRequest(network=self._network, period=period))))
@@ -139,14 +153,14 @@ class CatchUp:
         return True
 
     def on_blocks_request(self, request: BlocksRequest, peer: OperatorKey, now: int) -> list[Effect]:
-        """Answer with consecutive certified blocks, as many as fit."""
+        """Answer with certified blocks of the chains that are asked for, as many as fit."""
         if not self.may_answer(request, peer, now):
             return []
         blocks: list[bytes] = []
         size = 0
-        while len(blocks) < BLOCKS_MAX:
-            block = self._group.certified(request.first + len(blocks))
-            if block is None or (blocks and size + len(block) > BLOCKS_BYTES_MAX):
+        places = {want.prefix: want.first for want in request.wants}
+        for block in self._groups.archive.following(places.items(), BLOCKS_MAX):
+            if len(blocks) == BLOCKS_MAX or (blocks and size + len(block) > BLOCKS_BYTES_MAX):
                 break
             size += len(block)
             blocks.append(block)

@@ -9,7 +9,8 @@ Spec: `spec/data_chain.md`.
 from protocol.chain.view import ChainView
 from protocol.errors import Stranded
 from protocol.group.data_block import CertifiedBlock
-from protocol.group.data_chain import DataChain
+from protocol.group.data_chain import NOWHERE, DataChain
+from protocol.group.elsewhere import Elsewhere
 from protocol.parameters import Parameters
 
 HELD_MAX = 64
@@ -44,7 +45,7 @@ class HeldBack:
         """Hold back the first one."""
         self._blocks, self._after = [certified], after
 
-    def follow(self, certified: CertifiedBlock, chain: ChainView) -> bool:
+    def follow(self, certified: CertifiedBlock, chain: ChainView, elsewhere: Elsewhere = NOWHERE) -> bool:
         """Take note of the next certified block; return whether it shows that the quorum stands on our chain.
 
         Such a block is not held back. Raises as `DataChain.apply` does.
@@ -52,9 +53,9 @@ class HeldBack:
         if self._after is None or len(self._blocks) >= HELD_MAX:
             return False
         try:
-            self._after.apply(certified, chain)
+            self._after.apply(certified, chain, elsewhere)
         except Stranded:
-            self._after = self._after.apply(certified, chain, on_its_word=True)
+            self._after = self._after.apply(certified, chain, elsewhere, on_its_word=True)
             self._blocks.append(certified)
             return False
         return True

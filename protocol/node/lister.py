@@ -26,14 +26,15 @@ from protocol.group.quorum import Electorate, Voter
 from protocol.group.vote import LIST_ELECTORATE, EquivocationProof, Statement, value_hash
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.ballot import Ballot
-from protocol.node.data_history import DataHistory
 from protocol.node.effects import Announce, Effect, News, Persist
+from protocol.node.groups import Groups
 from protocol.node.held_back import is_settled
 from protocol.node.records import LIST_STATE, Records, ballot_prefix, list_key
 from protocol.payout.list_certificate import compact_certificate, expand_certificate
 from protocol.payout.list_file import decode_list_file, encode_list_file
 from protocol.payout.list_header import list_hash
 from protocol.payout.payout_list import (
+    ListSource,
     ListState,
     PayoutList,
     check_list,
@@ -56,7 +57,7 @@ class Lister:
         self,
         genesis: Genesis,
         chain: ChainView,
-        source: DataHistory,
+        groups: Groups,
         signer: Signer,
         guard: VoteGuard,
         records: Records,
@@ -65,7 +66,8 @@ class Lister:
         self._genesis = genesis
         self._network = network_id(genesis)
         self._chain = chain
-        self._source = source
+        self._groups = groups
+        self._source: ListSource = groups.archive
         self._signer = signer
         self._guard = guard
         self._records = records
@@ -267,7 +269,7 @@ class Lister:
         if self._ballot.consensus.affirms(list_hash(stranded.header)):
             return "affirmed"
         last = stranded.header.last_height
-        if self._source.stamps_from(last):
+        if self._groups.stamps_from(last):
             return "followed"  # the voters have certified a block on our chain, past the end of the period
         return "settled" if is_settled(last, self._chain, self._genesis.parameters) else ""
 

@@ -2,7 +2,7 @@
 
 Answers for: which machine sees which input, and that one bad message costs its sender
 and nothing else. It only composes and routes: challenges are `tracker`, waiting registrations
-`registrar`, the data chain `group`, lists `lister`, catching up `catch_up`; none of them knows
+`registrar`, the data chains `groups`, lists `lister`, catching up `catch_up`; none of them knows
 another's insides. It knows no clock (ticks are handed in), no socket, no disk and no
 randomness. Spec: `spec/node.md`.
 """
@@ -15,30 +15,44 @@ from protocol.crypto import SIGNATURE_SIZE, Signer
 from protocol.errors import MalformedMessage, ProtocolError, WrongNetwork
 from protocol.genesis import Genesis, network_id
 from protocol.group.data_block import DataBlock, RegisterPayload, VerdictPayload, decode_payload
+from protocol.group.membership import Membership
 from protocol.group.vote import LIST_ELECTORATE, Proposal, Vote
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.catch_up import CatchUp
-from protocol.node.effects import Announce, Effect, Incoming, ProbeResult, Publish, Punish
-from protocol.node.group import Candidates, GroupMachine
+from protocol.node.effects import (
+    Announce,
+    Effect,
+    Incoming,
+    ProbeResult,
+    Publish,
+    Punish,
+    Subscribe,
+    Unsubscribe,
+)
+from protocol.node.forwarding import Forwarding
+from protocol.node.group import GroupMachine
+from protocol.node.groups import Groups
 from protocol.node.lister import Lister
 from protocol.node.messages import (
     SIGNED,
     Blocks,
     BlocksRequest,
+    Forward,
     ListAnswer,
     ListRequest,
     Responses,
     ResponsesRequest,
     Status,
-    group_topic,
     network_topic,
     unpack,
 )
+from protocol.node.proposals import Candidates
 from protocol.node.records import Records
 from protocol.node.registrar import Registrar
 from protocol.node.tracker import Tracker
 from protocol.tracking.observation import Observation
 from protocol.tracking.registration import Deregistration, Registration
+from protocol.tracking.registration_book import RegistrationBook
 from protocol.tracking.response import Receipt, Response
 from protocol.units import OperatorKey
 
@@ -51,7 +65,15 @@ RESPONSE_HEAD = b"\x9a\xa8response"
 
 Statement = Response | Receipt | Observation | Vote | Proposal | Registration
 Message = (
-    Status | BlocksRequest | Blocks | ListRequest | ListAnswer | ResponsesRequest | Responses | Deregistration
+    Status
+    | BlocksRequest
+    | Blocks
+    | Forward
+    | ListRequest
+    | ListAnswer
+    | ResponsesRequest
+    | Responses
+    | Deregistration
 )
 
 _decode_statement: Decoder[Statement] = Decoder(Statement, MESSAGE_SIZE_MAX)
@@ -72,13 +94,17 @@ class Node:
         self._guard = guard
         self._now = 0
         self._repeat_at = 0
-        topic, everybody = group_topic(self.network, ""), network_topic(self.network)
-        self.topics = (topic, everybody)
+        self._everybody = everybody = network_topic(self.network)
+        self._topics: tuple[str, ...] = ()
+        """Those that the shell was told of."""
+        self._with_whom: tuple[Membership, RegistrationBook] | None = None
+        """Our group's members and the registrations of which the shell was told."""
         self.registrar = Registrar(genesis, everybody, records)
+        self.forwarding = Forwarding(self.network, self.operator_key, everybody)
+        self.groups = Groups(genesis, signer, chain, records, guard, self.forwarding)
         self.tracker = Tracker(genesis, signer, chain, records)
-        self.group = GroupMachine(genesis, signer, chain, records, guard, topic)
-        self.lister = Lister(genesis, chain, self.group, signer, guard, records, everybody)
-        self.catch_up = CatchUp(genesis, self.operator_key, self.group, self.lister, everybody)
+        self.lister = Lister(genesis, chain, self.groups, signer, guard, records, everybody)
+        self.catch_up = CatchUp(genesis, self.operator_key, self.groups, self.lister, everybody)
         self._statements: dict[type, Callable[..., list[Effect]]] = {
             Response: self._on_response,
             Receipt: self._on_receipt,
@@ -91,6 +117,7 @@ class Node:
             Status: self._on_status,
             BlocksRequest: self._on_blocks_request,
             Blocks: self._on_blocks,
+            Forward: self._on_forward,
             ListRequest: self._on_list_request,
             ListAnswer: self._on_list_answer,
             ResponsesRequest: self._on_responses_request,
@@ -103,10 +130,20 @@ class Node:
     def start(self, now_ms: int) -> list[Effect]:
         """Take up where the records end."""
         self._now = now_ms
-        effects = self.group.restore(now_ms) + self.lister.restore(now_ms)
-        effects += self.tracker.restore(self.group)
-        effects += self.group.learn_all()
+        effects = self._change_topics()
+        effects += self.groups.restore(now_ms) + self.lister.restore(now_ms)
+        effects += self.tracker.restore(self.groups)
         return effects + self._settle()
+
+    @property
+    def group(self) -> GroupMachine:
+        """The machine of the group that holds our seat; of our home while we never had another."""
+        return self.groups.own
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics that we take part in: of the group in which we are a member, and of everybody."""
+        return (*self.groups.topics(), self._everybody)
 
     def receive(self, batch: Sequence[Incoming]) -> list[Effect]:
         """Take a batch of messages."""
@@ -129,22 +166,23 @@ class Node:
         effects: list[Effect] = []
         if self._now >= self._repeat_at:
             self._repeat_at = self._now + REPEAT_MILLISECONDS
-            effects += self.catch_up.tell() + self.registrar.repeat() + self.tracker.repeat(self.group)
+            effects += self.catch_up.tell(self._now // REPEAT_MILLISECONDS)
+            effects += self.registrar.repeat() + self.tracker.repeat(self.groups)
         effects += self.tracker.tick()
-        effects += self.group.tick(self._now, votes=not self.lister.contradicted)
+        effects += self.groups.tick(self._now, votes=not self.lister.contradicted)
         effects += self.lister.tick(self._now, votes=not self.group.contradicted)
         return effects + self._settle() + self.catch_up.ask(self._now)
 
     def connect(self, height: int, block_hash: bytes) -> list[Effect]:
         """A block joined the active chain; the chain view holds it already."""
-        effects = self.tracker.connect(height, self.group)
-        effects += self.group.connected(height) + self.lister.connected(height)
+        effects = self.tracker.connect(height, self.groups)
+        effects += self.groups.connected(height, self._now) + self.lister.connected(height)
         return effects + self._settle()
 
     def disconnect(self, height: int, block_hash: bytes) -> list[Effect]:
         """A block left the active chain."""
-        effects = self.tracker.disconnect(height, block_hash, self.group)
-        self.group.disconnected()
+        effects = self.tracker.disconnect(height, block_hash, self.groups)
+        self.groups.disconnected()
         self.lister.moved()
         return effects + self._settle()
 
@@ -154,17 +192,20 @@ class Node:
 
     def submit(self, packed: bytes) -> list[Effect]:
         """Take a registration or deregistration of our own user; raises `ProtocolError` with the reason."""
-        effects = self.registrar.take(packed, self.group.state.book, own=True)
-        self.group.moved()
-        return [*effects, Publish(self.topics[1], packed), *self._settle()]
+        effects = self.registrar.take(packed, self.groups.book, own=True)
+        self.groups.moved()
+        return [*effects, Publish(self._everybody, packed), *self._settle()]
 
     def answer_probe(self, peer: OperatorKey, data: bytes) -> bytes:
         """Answer a judge's dial-back; raises `ProtocolError`."""
-        return self.tracker.answer_probe(peer, data, self.group)
+        return self.tracker.answer_probe(peer, data, self.groups)
 
     @property
     def contradicted(self) -> bool:
-        """Whether something is certified that our own chain contradicts: then nothing is voted on."""
+        """Whether our group or the network has certified what our own chain contradicts: then we do not vote.
+
+        What another group has certified is for its own voters to look at.
+        """
         return self.group.contradicted or self.lister.contradicted
 
     def may_vote(self) -> bool:
@@ -198,25 +239,25 @@ class Node:
         return effects
 
     def _on_receipt(self, receipt: Receipt, envelope: bytes, _: Incoming) -> list[Effect]:
-        return self.tracker.on_receipt(receipt, envelope, self.group)
+        return self.tracker.on_receipt(receipt, envelope, self.groups)
 
     def _on_observation(self, observation: Observation, envelope: bytes, _: Incoming) -> list[Effect]:
-        self.group.moved()
-        return self.tracker.on_observation(observation, envelope, self.group)
+        self.groups.moved()
+        return self.tracker.on_observation(observation, envelope, self.groups)
 
     def _on_ballot(self, statement: Vote | Proposal, envelope: bytes, _: Incoming) -> list[Effect]:
         if self.contradicted:
             return []
         if statement.electorate == LIST_ELECTORATE:
             return self.lister.receive(envelope, statement, self._now)
-        return self.group.receive(envelope, statement, self._now)
+        return self.groups.receive(envelope, statement, self._now)
 
     def _on_entry(self, *arguments: object) -> list[Effect]:
         incoming = arguments[-1]
         assert isinstance(incoming, Incoming)
-        effects = self.registrar.take(incoming.data, self.group.state.book)
+        effects = self.registrar.take(incoming.data, self.groups.book)
         if effects:
-            self.group.moved()
+            self.groups.moved()
         return effects
 
     def _on_status(self, status: Status, incoming: Incoming) -> list[Effect]:
@@ -230,9 +271,16 @@ class Node:
         effects: list[Effect] = []
         for block in blocks.blocks:
             try:
-                effects += self.group.take_block(block, self._now)
+                effects += self.groups.take_block(block, self._now)
             except ProtocolError as error:
                 return effects + blame(incoming, error)
+        return effects
+
+    def _on_forward(self, forward: Forward, incoming: Incoming) -> list[Effect]:
+        """Take a block that a voter of its group tells everybody of."""
+        effects = self.groups.take_block(forward.certified, self._now)
+        if incoming.topic == self._everybody:
+            self.groups.heard(forward.certified, OperatorKey(forward.sender), self._now)
         return effects
 
     def _on_list_request(self, request: ListRequest, incoming: Incoming) -> list[Effect]:
@@ -247,41 +295,55 @@ class Node:
         return self.tracker.on_responses_request(request, incoming.peer)
 
     def _on_responses(self, responses: Responses, _: Incoming) -> list[Effect]:
-        self.group.moved()
+        self.groups.moved()
         return self.tracker.on_responses(responses)
 
     def _settle(self) -> list[Effect]:
         """Let decided blocks reach those whom they concern, and offer what can be decided next."""
         effects: list[Effect] = []
         for proof in self.lister.take_accusations():
-            effects += self.group.accuse(proof)
-        if self.contradicted:
-            return effects
+            effects += self.groups.accuse(proof)
         for _ in range(DECIDED_AT_ONCE_MAX):
-            effects += self.group.offer(self._candidates, self._now)
-            decided = self.group.take_decided()
+            if not self.contradicted:
+                effects += self.groups.offer(self._candidates, self._now)
+            decided = self.groups.take_decided()
             if not decided:
                 break
             for block in decided:
                 effects += self._on_decided(block)
-        return effects
+        return effects + self.forwarding.due(self._now) + self._look_round()
+
+    def _look_round(self) -> list[Effect]:
+        """Note where those with whom we decide listen, and come into the topics that are ours now."""
+        effects: list[Effect] = []
+        with_whom = self.group.state.membership, self.groups.book
+        if with_whom != self._with_whom:
+            self._with_whom = with_whom
+            effects += self.groups.endpoints(self.chain.tip()[0])
+        return effects + self._change_topics()
+
+    def _change_topics(self) -> list[Effect]:
+        """Come into the topics that are ours now, and leave those that are no more."""
+        before, self._topics = self._topics, self.topics
+        left: list[Effect] = [Unsubscribe(topic) for topic in before if topic not in self._topics]
+        return [Subscribe(topic) for topic in self._topics if topic not in before] + left
 
     def _candidates(self) -> Candidates:
         """Return what the next block could be made of."""
-        registrations, deregistrations = self.registrar.offer(self.group.state.book)
-        return Candidates(self.tracker.judged(self.group, self._now), registrations, deregistrations)
+        registrations, deregistrations = self.registrar.offer(self.group.state.book, self.group.state.prefix)
+        return Candidates(self.tracker.judged(self.groups, self._now), registrations, deregistrations)
 
     def _on_decided(self, block: DataBlock) -> list[Effect]:
-        """Tell everybody whom a decided block concerns."""
+        """Tell everybody whom a decided block of any group concerns."""
         self.lister.moved()
-        effects = self.tracker.regroup(self.group)
+        effects = self.tracker.regroup(self.groups)
         payload = decode_payload(block)
         if isinstance(payload, VerdictPayload):
             news = {"seq": payload.seq, "operators": len(payload.verdicts)}
-            effects += [*self.tracker.on_verdicts(payload.seq, self.group), Announce("verdicts", news)]
+            effects += [*self.tracker.on_verdicts(payload.seq, self.groups), Announce("verdicts", news)]
         if isinstance(payload, RegisterPayload):
-            effects += self.registrar.settle(self.group.state.book)
-            effects += self.tracker.on_registrations(block.stamp_height, self.group)
+            effects += self.registrar.settle(self.groups.book)
+            effects += self.tracker.on_registrations(block.stamp_height, self.groups)
         return effects
 
 

@@ -8,9 +8,10 @@ Spec: `spec/node.md`.
 
 from typing import Annotated
 
-from protocol.codec import MESSAGE_SIZE_MAX, U32, U64, Bytes32, Meta, Wire, encode
+from protocol.codec import MESSAGE_SIZE_MAX, U32, U64, Bytes32, Meta, Text, Wire, encode
 from protocol.errors import MalformedMessage
 from protocol.group.join_proof import CHUNK_BYTES
+from protocol.group.name import is_prefix
 
 SIGNED = 1
 """Kind byte of a signed envelope."""
@@ -18,6 +19,8 @@ PLAIN = 2
 """Kind byte of a plain canonical message."""
 BLOCKS_MAX = 64
 """Certified blocks in one answer, at most."""
+WANTS_MAX = 1_024
+"""Data chains of which one request asks for blocks."""
 BLOCKS_BYTES_MAX = MESSAGE_SIZE_MAX // 2
 """Bytes of certified blocks in one answer, at most (but always one block)."""
 FILE_BYTES_MAX = MESSAGE_SIZE_MAX - 256
@@ -34,29 +37,52 @@ Blob = Annotated[bytes, Meta(min_length=1, max_length=MESSAGE_SIZE_MAX)]
 
 
 class Status(Wire, tag="status"):
-    """How far the sender is: heads of its data chain and of its lists."""
+    """How far the sender is: in the data chains of all groups, and in its lists."""
 
     network: Network32
     sender: Bytes32
     """Whom to ask; unsigned, so no more than a hint."""
-    data_height: U32
-    data_head: Bytes32
+    heads: Bytes32
+    """SHA3-256 over the heads of all live groups."""
+    blocks: U64
+    """How many certified data blocks the sender holds."""
     lists: U32
     """The period after the last certified list that the sender holds."""
 
 
+class Want(Wire):
+    """The next block of one data chain, and what follows it."""
+
+    prefix: Text
+    first: U64
+
+    def __post_init__(self) -> None:
+        """A block stands in a group's chain."""
+        if not is_prefix(self.prefix):
+            raise ValueError("a block stands under a group's prefix")
+
+
 class BlocksRequest(Wire, tag="blocks?"):
-    """Ask for certified data blocks from `first` on."""
+    """Ask for certified data blocks of several chains, from a height on each."""
 
     network: Network32
-    first: U32
+    wants: Annotated[tuple[Want, ...], Meta(min_length=1, max_length=WANTS_MAX)]
 
 
 class Blocks(Wire, tag="blocks"):
-    """Consecutive certified data blocks."""
+    """Certified data blocks, of each chain consecutive ones, none before what it names if both are here."""
 
     network: Network32
     blocks: Annotated[tuple[Blob, ...], Meta(min_length=1, max_length=BLOCKS_MAX)]
+
+
+class Forward(Wire, tag="forward"):
+    """A certified data block, told to all groups by a voter of its own."""
+
+    network: Network32
+    sender: Bytes32
+    """Who says it; unsigned, for those who ask themselves whether a member does its duty."""
+    certified: Blob
 
 
 class ListRequest(Wire, tag="list?"):
@@ -133,5 +159,5 @@ def group_topic(network: bytes, prefix: str) -> str:
 
 
 def network_topic(network: bytes) -> str:
-    """Topic of what everybody needs: registrations, statuses, votes on lists."""
+    """Topic of what everybody needs: registrations, certified blocks, statuses, votes on lists."""
     return f"{network.hex()[:16]}/network"

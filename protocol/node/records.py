@@ -14,7 +14,7 @@ from protocol.crypto import sha3_256
 from protocol.group.vote import Phase, Slot
 
 BLOCK = b"d/"
-"""Certified data blocks by height."""
+"""Certified data blocks of all groups, by the order in which they were applied."""
 LIST = b"l/"
 """List files by period."""
 LIST_STATE = b"m/"
@@ -76,9 +76,14 @@ def decode_slot(data: bytes) -> Slot:
     return Slot(record.network, record.electorate, record.height, record.round, record.phase)
 
 
-def block_key(height: int) -> bytes:
-    """Key of the certified data block at `height`."""
-    return BLOCK + height.to_bytes(8, "big")
+def block_key(order: int) -> bytes:
+    """Key of the certified data block that was applied as number `order`, from 0 on."""
+    return BLOCK + order.to_bytes(8, "big")
+
+
+def block_order(key: bytes) -> int:
+    """Return the number in the key of a certified data block."""
+    return int.from_bytes(key[len(BLOCK) :], "big")
 
 
 def list_key(period: int) -> bytes:

@@ -24,6 +24,8 @@ from protocol.node.effects import (
     Punish,
     RecordVote,
     Send,
+    Subscribe,
+    Unsubscribe,
 )
 from protocol.node.machine import Node
 from protocol.node.messages import pack_signed
@@ -48,6 +50,8 @@ class Peer:
     news: list[Announce] = field(default_factory=list)
     punished: list[Punish] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
+    topics: set[str] = field(default_factory=set)
+    """In which it takes part."""
     seen: int = 0
     """Height of the last block that the node was told of."""
 
@@ -165,14 +169,16 @@ class Cluster:
             match effect:
                 case Publish():
                     peer.sent.append(effect.data)
-                    for key in self.peers:
-                        if key != peer.operator.key:
-                            self._send(peer, key, effect.topic, effect.data)
+                    self._publish(peer, effect)
                 case Send():
                     peer.sent.append(effect.data)
                     self._send(peer, effect.peer, "", effect.data)
                 case Probe():
                     self._probe(peer, effect)
+                case Subscribe():
+                    peer.topics.add(effect.topic)
+                case Unsubscribe():
+                    peer.topics.remove(effect.topic)
                 case Announce():
                     peer.news.append(effect)
                 case Punish():
@@ -196,6 +202,11 @@ class Cluster:
         store = store or MemoryStore()
         node = Node(self.genesis, operator.signer, self.chain, store, VoteGuard(votes))
         return Peer(operator, node, store, list(votes), seen=self.chain.tip()[0])
+
+    def _publish(self, peer: Peer, effect: Publish) -> None:
+        for key, other in self.peers.items():
+            if key != peer.operator.key and effect.topic in other.topics:
+                self._send(peer, key, effect.topic, effect.data)
 
     def _send(self, peer: Peer, to: OperatorKey, topic: str, data: bytes) -> None:
         sender = peer.operator

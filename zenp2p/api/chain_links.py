@@ -167,10 +167,10 @@ class ChainLinks:
 
     def _registrations(self) -> Mapping[bytes, Registration]:
         """Return the registrations in force by stake address; computed anew when chain or book moved."""
-        state, height = self._node.group.state, self._index.tip()[0]
-        key = (state.head, height)
+        book, height = self._node.groups.book, self._index.tip()[0]
+        key = (book.digest, height)
         if self._stakes is None or self._stakes[0] != key:
-            in_force = state.book.in_force(height)
+            in_force = book.in_force(height)
             self._stakes = key, {each.stake_address: each for each in in_force.values()}
         return self._stakes[1]
 

@@ -71,7 +71,7 @@ class NodeMethods:
         node = self._node
         height, tip = node.chain.tip()
         me = node.operator_key
-        registration = node.group.state.book.in_force(height).get(me)
+        registration = node.groups.book.of(me, height)
         member = next((m for m in node.group.state.membership.members if m.operator_key == me), None)
         problems = list(self._problems(registration is not None))
         return {

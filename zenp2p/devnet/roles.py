@@ -100,7 +100,7 @@ class LazyNode(Node):
         )
         packed = pack_signed(self._signer.sign(encode(own)))
         judges = (OperatorKey(voter.operator_key) for voter in self.group.electorate.voters)
-        return [Publish(self.topics[0], packed), *(Send(judge, packed) for judge in judges)]
+        return [Publish(self.group.topic, packed), *(Send(judge, packed) for judge in judges)]
 
 
 def run_dead(directory: DataDirectory) -> None:

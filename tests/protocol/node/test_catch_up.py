@@ -1,5 +1,7 @@
 """Who is asked for what is missing, and how often."""
 
+from collections.abc import Iterable
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,10 +24,10 @@ from protocol.node.messages import (
     BlocksRequest,
     ListRequest,
     Status,
+    Want,
 )
 from protocol.units import OperatorKey
 from tests.support.founding import founded_by
-from tests.support.node_cluster import Cluster
 from tests.support.operators import operators
 
 FOUNDERS = operators(4)
@@ -36,17 +38,24 @@ def anybody(_: OperatorKey) -> bool:
     return True
 
 
-class Group:
-    """A group's data chain of which only what catching up asks is there."""
+class Chains:
+    """One group's data chain of which only what catching up asks is there."""
 
     def __init__(self, blocks: list[bytes]) -> None:
         self.blocks = blocks
-        self.refuted = False
-        self.held_height = 0
-        self.state = Cluster(FOUNDERS)[FOUNDERS[0]].node.group.state
+        self.held = 0
+        self.members = frozenset(one.key for one in FOUNDERS)
+        self.archive = self.lives = self
 
-    def certified(self, height: int) -> bytes | None:
-        return self.blocks[height - 1] if 0 < height <= len(self.blocks) else None
+    def wants(self) -> list[tuple[str, int]]:
+        return [("", self.held + 1)]
+
+    def digest(self) -> bytes:
+        return b"\x01" * 32
+
+    def following(self, wants: Iterable[tuple[str, int]], count: int) -> list[bytes]:
+        ((_, first),) = wants
+        return self.blocks[first - 1 : first - 1 + count] if first else []
 
 
 class Lists:
@@ -63,11 +72,11 @@ class Lists:
 
 
 def desk(blocks: list[bytes], file: bytes | None = None) -> CatchUp:
-    return CatchUp(founded_by(FOUNDERS), FOUNDERS[0].key, Group(blocks), Lists(file), "t")  # type: ignore[arg-type]
+    return CatchUp(founded_by(FOUNDERS), FOUNDERS[0].key, Chains(blocks), Lists(file), "t")  # type: ignore[arg-type]
 
 
 def asked(desk: CatchUp, first: int = 1) -> BlocksRequest:
-    return BlocksRequest(network=desk._network, first=first)
+    return BlocksRequest(network=desk._network, wants=(Want(prefix="", first=first),))
 
 
 def test_those_who_are_said_to_be_ahead_take_turns() -> None:
@@ -117,7 +126,7 @@ def test_nobody_who_keeps_claiming_is_starved(claims: list[tuple[int, int]]) -> 
 
 
 def status(desk: CatchUp, sender: OperatorKey, height: int) -> Status:
-    return Status(network=desk._network, sender=sender, data_height=height, data_head=bytes(32), lists=0)
+    return Status(network=desk._network, sender=sender, heads=bytes(32), blocks=height, lists=0)
 
 
 def test_strangers_are_not_asked_unless_they_stand_beside_us() -> None:

@@ -132,7 +132,7 @@ def test_after_its_verdict_it_is_void_and_not_judged_again() -> None:
             {"seq": 2, "anchor": new.hex(), "reason": Why.JUDGED_BEFORE.value},
         ]
         assert network.news(one, "data_chain.stranded") == [
-            {"height": state.height, "stamp": state.stamp_height, "why": "reorganised"}
+            {"prefix": "", "height": state.height, "stamp": state.stamp_height, "why": "reorganised"}
         ]
         assert not network[one].node.contradicted and network[one].node.group.stranded
     headers = finish(network)
@@ -319,7 +319,7 @@ def test_an_anchor_that_comes_back_after_we_observed_its_challenge_opens_it_once
 def decides_a_block(data: bytes) -> bool:
     """Whether a message is a precommit of the group, or brings certified blocks."""
     if data[0] == PLAIN:
-        return b"\xa6blocks" in data[:12]
+        return b"\xa6blocks" in data[:12] or b"\xa7forward" in data[:12]
     is_vote = data[65:].startswith(b"\x98\xa4vote") and b"group:" in data
     return is_vote and decode_statement(data[65:]).slot.phase is Phase.PRECOMMIT
 

@@ -111,7 +111,7 @@ def test_a_list_that_everybody_signed_and_our_blocks_contradict_silences_the_nod
 def test_a_contradiction_by_blocks_that_come_later_ends_when_they_come() -> None:
     cluster, file = behind()
     lister = cluster[BEHIND].node.lister
-    source, lister._source = lister._source, cluster[OTHERS[0]].node.group
+    source, lister._source = lister._source, cluster[OTHERS[0]].node.groups.archive
     real = lister.state
     lister.state = replace(real, carried=real.carried + 1)  # as if our own past were another
     hand(cluster, file)

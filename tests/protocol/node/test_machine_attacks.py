@@ -10,7 +10,6 @@ from protocol.group.data_block import CertifiedBlock, Kind, block_hash, decode_b
 from protocol.group.vote import Phase, Slot, vote_body
 from protocol.node.catch_up import REQUEST_MILLISECONDS
 from protocol.node.effects import Announce, Incoming, Punish, Send
-from protocol.node.group import Candidates
 from protocol.node.messages import (
     PLAIN,
     SIGNED,
@@ -19,9 +18,11 @@ from protocol.node.messages import (
     Responses,
     ResponsesRequest,
     Status,
+    Want,
     pack_plain,
     pack_signed,
 )
+from protocol.node.proposals import Candidates
 from protocol.node.records import BALLOT, BLOCK, REGISTRATION
 from protocol.tracking.observation import Observation, Sighting
 from protocol.tracking.response import decode_response, response_hash
@@ -59,9 +60,7 @@ def connect_all(cluster: Cluster, one: Operator) -> None:
 
 def status(cluster: Cluster, sender: Operator, height: int, lists: int = 0) -> bytes:
     network = cluster[FOUNDERS[0]].node.network
-    return pack_plain(
-        Status(network=network, sender=sender.key, data_height=height, data_head=bytes(32), lists=lists)
-    )
+    return pack_plain(Status(network=network, sender=sender.key, heads=bytes(32), blocks=height, lists=lists))
 
 
 def test_a_good_block_before_a_bad_one_is_kept_on_disk() -> None:
@@ -191,7 +190,7 @@ def test_a_node_that_starts_on_another_branch_says_so_and_goes_on_when_its_chain
     peer = cluster.restart(FOUNDERS[0])
     assert not peer.node.contradicted and peer.node.group.state == before
     (news,) = peer.events("data_chain.stranded")
-    assert news.fields == {"height": 2, "stamp": before.stamp_height, "why": "stored"}
+    assert news.fields == {"prefix": "", "height": 2, "stamp": before.stamp_height, "why": "stored"}
     for machine in (peer.node.group, peer.node.lister, peer.node.tracker):
         machine._chain = real
     cluster.carry(peer, peer.node.disconnect(*fork.tip()))
@@ -245,7 +244,7 @@ def test_requests_of_one_peer_are_answered_at_a_bounded_rate() -> None:
     cluster = Cluster(FOUNDERS)
     cluster.mine_to(JUDGED_AT + 1)
     node = cluster[FOUNDERS[0]].node
-    request = pack_plain(BlocksRequest(network=node.network, first=1))
+    request = pack_plain(BlocksRequest(network=node.network, wants=(Want(prefix="", first=1),)))
     batch = [Incoming(STRANGER.key, STRANGER.ip, "", request)] * 50
     assert len([e for e in node.receive(batch) if isinstance(e, Send)]) == 1
     other = Incoming(operator(10).key, STRANGER.ip, "", request)
@@ -390,7 +389,7 @@ def real_messages(cluster: Cluster) -> list[bytes]:
     seq, anchor = (opened[0].challenge.seq, opened[0].challenge.anchor_hash) if opened else (2, bytes(32))
     kept = tuple(opened[0].builder.envelopes().values()) if opened else ()
     more = [
-        BlocksRequest(network=node.network, first=1),
+        BlocksRequest(network=node.network, wants=(Want(prefix="", first=1),)),
         Blocks(network=node.network, blocks=tuple(blocks_of(cluster, FOUNDERS[1]))),
         ResponsesRequest(network=node.network, seq=seq, anchor_hash=anchor, hashes=(bytes(32),)),
         *([Responses(network=node.network, seq=seq, anchor_hash=anchor, envelopes=kept)] if kept else []),
@@ -485,4 +484,5 @@ def test_what_was_said_about_the_next_block_is_taken_back_on_a_chain_that_is_too
     peer = cluster.restart(FOUNDERS[0])
     assert peer.node.group.state == before.node.group.state
     assert {*kept.values()} <= {value for _, value in peer.store.iterate(BALLOT)}
-    assert peer.node.group._ballot.consensus._log.said_by(FOUNDERS[1].key)
+    ballot = peer.node.group._ballot
+    assert ballot is not None and ballot.consensus._log.said_by(FOUNDERS[1].key)

@@ -48,6 +48,8 @@ LIST: VerifiedList = verify_list(FILE, trust_from_genesis(encode_genesis(GENESIS
 class Book:
     """Says who is registered."""
 
+    digest = b"digest"
+
     def __init__(self, *registrations: Any) -> None:
         self._in_force = {each.operator_key: each for each in registrations}
 
@@ -75,7 +77,7 @@ class Linked:
             operator_key=OPERATOR,
             chain=self.node.index,
             lister=SimpleNamespace(period=PERIOD + 1, file=lambda period: FILE if period == PERIOD else None),
-            group=SimpleNamespace(state=SimpleNamespace(head=b"head", book=Book(registration))),
+            groups=SimpleNamespace(book=Book(registration)),
         )
         self.links = ChainLinks(machine, self.node.index)
         self.rpc = MethodNode(GENESIS, self.node.index, self.node.rpc.context.chain.broadcast)

@@ -1,0 +1,268 @@
+"""The certified data blocks of all groups, as far as this node has applied them.
+
+Answers for: a block is found by its hash and by its place, with what others may read of it (what it says,
+who certified it); they are stored in the order in which they were applied, so that a start is one pass.
+Memory holds hashes and places only, and what was read last. Which block comes next is left to `group` and
+`groups`, what a list makes of verdicts to `protocol.payout.payout_list`. Spec: `spec/node.md`.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
+
+from protocol.codec import encode, replace
+from protocol.errors import NotYetKnown
+from protocol.group.data_block import (
+    CertifiedBlock,
+    DataBlock,
+    EvidencePayload,
+    Payload,
+    RegisterPayload,
+    VerdictPayload,
+    block_hash,
+    decode_block,
+    decode_certified,
+    decode_payload,
+)
+from protocol.group.data_chain import DataChain
+from protocol.group.elsewhere import Standing
+from protocol.group.membership import Member
+from protocol.node.effects import Persist
+from protocol.node.lives import Lives
+from protocol.node.records import BLOCK, Records, block_key, block_order
+from protocol.payout.claims import VerdictRecord
+from protocol.payout.list_blocks import Reach
+from protocol.payout.list_header import Head
+from protocol.units import ChallengeSeq, Hash32
+
+STANDINGS_MAX = 4_096
+"""Blocks of which is kept in memory what others read of them; the record has all."""
+
+Place = tuple[str, int]
+"""(prefix, height)"""
+
+
+class Archive:
+    """What is decided in all groups; fulfils `Elsewhere` and `ListSource`."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self.lives = Lives()
+        self._places: dict[Hash32, Place] = {}
+        self._standings: dict[Hash32, Standing] = {}
+        self._registers: dict[str, list[tuple[int, int, Hash32]]] = {}
+        """By prefix: (height, stamp, hash) of its REGISTER blocks."""
+        self.registers_count = 0
+        """Of all groups."""
+        self._verdicts: dict[int, list[Hash32]] = {}
+        """By challenge: its VERDICT blocks in the order in which they were applied."""
+        self._left_over: dict[Place, int] = {}
+        """Stored blocks that could not be applied at the start, with their numbers."""
+        self._left_hashes: dict[Hash32, Place] = {}
+        self._next = 0
+        self._new: list[tuple[Hash32, DataBlock]] = []
+
+    # What is applied.
+
+    def stored(self) -> Iterator[tuple[int, CertifiedBlock]]:
+        """Yield the blocks of the record with their numbers, as they were applied before the last stop."""
+        for key, data in self._records.iterate(BLOCK):
+            self._next = block_order(key) + 1
+            yield block_order(key), decode_certified(data)
+
+    def leave(self, order: int, certified: CertifiedBlock) -> None:
+        """Note that a stored block cannot be applied again yet."""
+        block = decode_block(certified.block)
+        place = (block.prefix, block.height)
+        self._left_over[place] = order
+        self._left_hashes[block_hash(certified.block)] = place
+
+    def left_over(self, prefix: str, height: int) -> CertifiedBlock | None:
+        """Return the stored block of a place, if it was not applied again yet."""
+        order = self._left_over.get((prefix, height))
+        data = None if order is None else self._records.get(block_key(order))
+        return None if data is None else decode_certified(data)
+
+    def was_stored(self, hashed: Hash32) -> bool:
+        """Whether we had applied this block before the last stop, though not since."""
+        return hashed in self._left_hashes
+
+    def add(self, certified: CertifiedBlock, after: DataChain, order: int | None = None) -> list[Persist]:
+        """Take a block that has led its chain to `after`; return what must be written.
+
+        `order` is its number in the record, if it stands there already.
+        """
+        block, hashed = decode_block(certified.block), after.head
+        payload = decode_payload(block)
+        writes: list[Persist] = []
+        left = self._left_hashes.pop(hashed, None)
+        if left is not None:
+            writes.append(Persist(block_key(self._left_over.pop(left)), None))
+        if order is None:
+            order, self._next = self._next, self._next + 1
+            writes.append(Persist(block_key(order), encode(certified), durable=True))
+        self.lives.extend(after, order)
+        self._places[hashed] = (block.prefix, block.height)
+        self._remember(hashed, block, payload)
+        self._new.append((hashed, block))
+        return writes
+
+    def take_new(self) -> list[tuple[Hash32, DataBlock]]:
+        """Hand out the blocks applied since the last call with their hashes, oldest first."""
+        new, self._new = self._new, []
+        return new
+
+    def _remember(self, hashed: Hash32, block: DataBlock, payload: Payload) -> None:
+        if isinstance(payload, RegisterPayload):
+            self.registers_count += 1
+            self._registers.setdefault(block.prefix, []).append((block.height, block.stamp_height, hashed))
+        if isinstance(payload, VerdictPayload):
+            self._verdicts.setdefault(payload.seq, []).append(hashed)
+        self._keep(self._stand(hashed, block, payload))
+
+    def _stand(self, hashed: Hash32, block: DataBlock, payload: Payload) -> Standing:
+        """Return what is read of a block: not what its verdicts follow from, which is in the record."""
+        life = self.lives.at(block.prefix, block.height)
+        assert life is not None
+        if isinstance(payload, VerdictPayload):
+            payload = replace(payload, observations=(), receipts=(), responses=())
+        members = life.membership(block.height - 1)
+        return Standing(hashed, replace(block, payload=b""), payload, members)
+
+    def _keep(self, standing: Standing) -> None:
+        if isinstance(standing.payload, EvidencePayload):
+            return  # large, and read by nobody
+        self._standings[standing.block_hash] = standing
+        while len(self._standings) > STANDINGS_MAX:
+            del self._standings[next(iter(self._standings))]
+
+    # What others ask.
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, hashed: object) -> bool:
+        return hashed in self._places
+
+    def order(self, hashed: bytes) -> int:
+        """Return the number under which an applied block is stored; -1 when it is not held."""
+        place = self._places.get(Hash32(hashed))
+        life = None if place is None else self.lives.at(*place)
+        return -1 if place is None or life is None else life.orders_from(place[1], 1)[0]
+
+    def standing(self, block_hash: bytes) -> Standing | None:
+        """Return a block with what is read of it, or None when it is not held.
+
+        Its own payload bytes are left out, and so are a verdict's observations, receipts and responses.
+        """
+        hashed = Hash32(block_hash)
+        place = self._places.get(hashed)
+        if place is None:
+            return None
+        found = self._standings.pop(hashed, None)
+        if found is None:
+            certified = self._stored_at(*place)
+            if certified is None:
+                return None  # applied a moment ago, and not written yet
+            block = decode_block(certified.block)
+            found = self._stand(hashed, block, decode_payload(block))
+        self._keep(found)
+        return found
+
+    def registers(self, prefix: str, after: int) -> Sequence[Standing]:
+        """Return the REGISTER blocks of a prefix above a height, in their order."""
+        return [self._certain(hashed) for hashed, _ in self._registers_after(prefix, after)]
+
+    def registers_until(self, prefix: str, after: int, stamp: int | None) -> tuple[Hash32, ...]:
+        """Return the hashes of a prefix's REGISTER blocks above a height, up to a stamp if one is given."""
+        found = self._registers_after(prefix, after)
+        return tuple(hashed for hashed, at in found if stamp is None or at <= stamp)
+
+    def _registers_after(self, prefix: str, after: int) -> Iterator[tuple[Hash32, int]]:
+        """Yield (hash, stamp) of a prefix's REGISTER blocks above a height."""
+        found = self._registers.get(prefix, [])
+        for _, stamp, hashed in found[bisect_right(found, after, key=lambda one: one[0]) :]:
+            yield hashed, stamp
+
+    def registering(self) -> tuple[str, ...]:
+        """Return the prefixes that have REGISTER blocks, sorted."""
+        return tuple(sorted(self._registers))
+
+    def _certain(self, hashed: Hash32) -> Standing:
+        """Return a block that is held; raises `NotYetKnown` when it cannot be read at the moment."""
+        found = self.standing(hashed)
+        if found is None:
+            raise NotYetKnown("a block that was applied a moment ago is not in the record yet")
+        return found
+
+    def heads(self) -> tuple[Head, ...]:
+        """Return the last block of each live group's data chain, sorted by prefix."""
+        return self.lives.heads()
+
+    def reach(self, heads: tuple[Head, ...]) -> Reach:
+        """Return by prefix the height up to which blocks count as of these heads, which are held."""
+        return self.lives.reach(heads)
+
+    def last(self, prefix: str) -> Standing | None:
+        """Return the last block of a live chain, or what it began with if that is a block; else None."""
+        head = self.lives.head(prefix)
+        return None if head is None else self.standing(head)
+
+    def members(self, heads: tuple[Head, ...]) -> tuple[Member, ...]:
+        """Return the members of all groups as of these heads; `InvalidBlock` for one in two of them."""
+        return self.lives.members(heads)
+
+    def block_hash(self, prefix: str, height: int) -> Hash32 | None:
+        """Return the hash of one data block, or of what its chain began with; None where nothing is held."""
+        return self.lives.block_hash(prefix, height)
+
+    def verdict_records(self, first_seq: int, last_seq: int) -> Iterable[VerdictRecord]:
+        """Return the VERDICT blocks of these challenges, both inclusive."""
+        seqs = range(first_seq, last_seq + 1)
+        hashes = [hashed for seq in seqs for hashed in self._verdicts.get(seq, ())]
+        return tuple(_record(self._certain(hashed)) for hashed in hashes)
+
+    def verdict_record(self, hashed: bytes) -> VerdictRecord | None:
+        """Return one VERDICT block's verdicts, or None when it is not held."""
+        found = self.standing(hashed)
+        return None if found is None else _record(found)
+
+    # The whole blocks.
+
+    def certified(self, prefix: str, height: int) -> bytes | None:
+        """Return a certified block as it is stored, or None where there is none."""
+        life = self.lives.at(prefix, height)
+        orders = () if life is None else life.orders_from(height, 1)
+        return self._records.get(block_key(orders[0])) if orders else None
+
+    def following(self, wants: Iterable[Place], count: int) -> Iterator[bytes]:
+        """Yield stored blocks from each of these places on, as they were applied here.
+
+        At most `count` of each; so nothing comes before what it names, where both are asked for.
+        """
+        ranges: list[Sequence[int]] = []
+        for prefix, first in wants:
+            life = self.lives.at(prefix, first)
+            ranges.append(() if life is None else life.orders_from(first, count))
+        for order in merge(*ranges):
+            data = self._records.get(block_key(order))
+            if data is not None:
+                yield data
+
+    def _stored_at(self, prefix: str, height: int) -> CertifiedBlock | None:
+        data = self.certified(prefix, height)
+        return None if data is None else decode_certified(data)
+
+
+def _record(standing: Standing) -> VerdictRecord:
+    payload = standing.payload
+    assert isinstance(payload, VerdictPayload)
+    return VerdictRecord(
+        prefix=standing.block.prefix,
+        height=standing.block.height,
+        block_hash=standing.block_hash,
+        seq=ChallengeSeq(payload.seq),
+        anchor_hash=Hash32(payload.anchor_hash),
+        verdicts=payload.verdicts,
+        parts=payload.parts,
+    )

@@ -1,0 +1,146 @@
+"""The live groups at one node, as others ask for them: which is ours, who is a member, what is registered.
+
+Answers for: one machine for each live group, and the questions that are about all of them or about our own;
+for judges and operators it is the `GroupView`. What happens to the groups is `groups`' business, one
+group's chain `group`'s. Spec: `spec/node.md`, `spec/membership.md`.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from protocol.group.data_block import RegisterPayload
+from protocol.group.kinds.registers import entries_of
+from protocol.group.name import NAME_BITS, bits, home_draw
+from protocol.group.quorum import Electorate
+from protocol.node.archive import Archive
+from protocol.node.effects import Learn
+from protocol.node.group import GroupMachine
+from protocol.node.proposals import untaken
+from protocol.node.records import Records
+from protocol.tracking.registration import Registration
+from protocol.tracking.registration_book import RegistrationBook
+from protocol.units import Hash32, OperatorKey
+
+
+class LiveGroups:
+    """The machines of the live groups, by prefix."""
+
+    def __init__(self, me: OperatorKey, records: Records) -> None:
+        self.archive = Archive(records)
+        self._me = me
+        self._live: dict[str, GroupMachine] = {}
+        """Sorted."""
+        self._own: GroupMachine | None = None
+        self._members: frozenset[OperatorKey] | None = None
+        self._book: RegistrationBook | None = None
+        self._book_of: tuple[RegistrationBook | None, int] = (None, 0)
+        """Of which book of our group's, and of how many REGISTER blocks of all groups, that was made."""
+        self._book_with: dict[Hash32, None] = {}
+        """Which of them it holds besides."""
+
+    def __iter__(self) -> Iterator[GroupMachine]:
+        return iter(tuple(self._live.values()))
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def __getitem__(self, prefix: str) -> GroupMachine:
+        return self._live[prefix]
+
+    def get(self, prefix: str) -> GroupMachine | None:
+        """Return the machine of a live group, or None."""
+        return self._live.get(prefix)
+
+    def covering(self, name: bytes) -> GroupMachine:
+        """Return the machine of the live group to which a 32-byte name falls."""
+        text = bits(name, NAME_BITS)
+        return next(self._live[text[:end]] for end in range(NAME_BITS) if text[:end] in self._live)
+
+    @property
+    def own(self) -> GroupMachine:
+        """The machine of the group that holds our seat; of our home while we never had another."""
+        if self._own is None:
+            self._own = self._find_seat()
+        return self._own
+
+    def _find_seat(self) -> GroupMachine:
+        me = self._me
+        for machine in self:
+            if me in machine.state.membership:
+                return machine
+        for machine in self:
+            if me in machine.state.left:
+                return machine
+        senders = [machine for machine in self if me in machine.state.away]
+        if senders:
+            return max(senders, key=lambda machine: self.archive.order(machine.state.away[me].ticket))
+        return self.covering(home_draw(me))
+
+    @property
+    def members(self) -> frozenset[OperatorKey]:
+        """The members of all groups."""
+        if self._members is None:
+            of_all = (machine.state.membership.members for machine in self)
+            self._members = frozenset(OperatorKey(one.operator_key) for members in of_all for one in members)
+        return self._members
+
+    def topics(self) -> tuple[str, ...]:
+        """Return the topic of the group in which we are a member, if we are."""
+        return (self.own.topic,) if self._me in self.own.state.membership else ()
+
+    def stamps_from(self, height: int) -> bool:
+        """Whether our group's last block stamps a block of our chain at or above this chain height."""
+        return self.own.stamps_from(height)
+
+    @property
+    def book(self) -> RegistrationBook:
+        """What all REGISTER blocks say that are here, of every group, taken up by our own or not."""
+        state = self.own.state
+        if self._book is None or self._book_of[0] is not state.book:
+            self._book, self._book_with = state.book, {}
+        if self._book_of != (state.book, self.archive.registers_count):
+            self._book_of = state.book, self.archive.registers_count
+            for hashed in untaken(state, self.archive):
+                standing = self.archive.standing(hashed) if hashed not in self._book_with else None
+                if standing is not None and isinstance(standing.payload, RegisterPayload):
+                    entries = entries_of(state, standing.payload)
+                    self._book = self._book.apply_all(entries, standing.block.stamp_height)
+                    self._book_with[hashed] = None
+        return self._book
+
+    def endpoints(self, height: int) -> list[Learn]:
+        """Return where our group's members listen: everybody keeps a way to those with whom it decides."""
+        members = (OperatorKey(one.operator_key) for one in self.own.state.membership.members)
+        found = ((key, self.book.of(key, height)) for key in members if key != self._me)
+        return [Learn(key, entry.ip, entry.port) for key, entry in found if entry is not None]
+
+    # What judges and operators ask.
+
+    @property
+    def our_prefix(self) -> str:
+        """The prefix of our group."""
+        return self.own.state.prefix
+
+    @property
+    def electorate(self) -> Electorate:
+        """The voters of our group, that certify its next block."""
+        return self.own.state.electorate
+
+    def judges(self, draw: bytes) -> Electorate:
+        """Return the voters of the group to which a draw falls."""
+        return self.covering(draw).state.electorate
+
+    def topic_of(self, draw: bytes) -> str:
+        """Return the topic of that group."""
+        return self.covering(draw).topic
+
+    def registrations(self, anchor_height: int) -> Mapping[OperatorKey, Registration]:
+        """Return the registrations of everybody who is judged at an anchor, by whatever group."""
+        return self.book.judged(anchor_height)
+
+    def is_judged(self, seq: int) -> bool:
+        """Whether our group has judged a challenge, for all operators that fall to it."""
+        return self.own.is_judged(seq)
+
+    def judged_anchor(self, seq: int) -> Hash32 | None:
+        """Return the hash of the anchor with which our group judged a challenge, or None before that."""
+        return self.own.judged_anchor(seq)

@@ -1,0 +1,152 @@
+"""What a voter proposes next in its group, and which of others' proposals it cannot affirm yet.
+
+Answers for: of all that could be decided the most urgent comes first: what the data chain itself asks
+for, then what ends tickets, verdicts, who leaves, who moves, and entries of the book last. What a block may
+say is `protocol.group.data_chain`'s business; where its contents come from is left to `tracker`,
+`registrar` and those who see to the members' moves. Spec: `spec/node.md`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from protocol.chain.view import ChainView
+from protocol.errors import NotYetKnown, ProtocolError, StaleMessage
+from protocol.group.blockmaker import (
+    build_evidence,
+    build_link,
+    build_merge,
+    build_register,
+    build_split,
+    build_verdict,
+)
+from protocol.group.data_block import REGISTERS_MAX, Kind, VerdictPayload
+from protocol.group.data_chain import DataChain
+from protocol.group.elsewhere import Elsewhere, Standing
+from protocol.group.movemaker import build_relocate
+from protocol.group.name import sibling
+from protocol.group.vote import EquivocationProof
+from protocol.node.archive import Archive
+from protocol.node.court import Judged
+from protocol.tracking.response import response_hash
+from protocol.units import Hash32
+
+Make = Callable[[DataChain, ChainView, Elsewhere], bytes]
+"""Returns a block that may follow this state; raises a `ProtocolError` when there is none at the moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What could be decided next, besides what the data chain itself asks for."""
+
+    judged: Judged | None = None
+    registrations: tuple[bytes, ...] = ()
+    deregistrations: tuple[bytes, ...] = ()
+    endings: tuple[Make, ...] = ()
+    """EXPIRE, REFUSE and ADMIT blocks."""
+    removals: tuple[Make, ...] = ()
+    """REMOVE blocks."""
+    moves: tuple[Make, ...] = ()
+    """RELOCATE blocks of those who join or return."""
+
+
+def next_block(
+    state: DataChain,
+    chain: ChainView,
+    archive: Archive,
+    proofs: Iterable[EquivocationProof],
+    candidates: Candidates,
+) -> bytes | None:
+    """Return the block that we would propose, or None when there is nothing to decide."""
+    for make in _makers(state, archive, proofs, candidates):
+        try:
+            return make(state, chain, archive)
+        except (StaleMessage, NotYetKnown):
+            continue
+    return None
+
+
+def _makers(
+    state: DataChain,
+    archive: Archive,
+    proofs: Iterable[EquivocationProof],
+    candidates: Candidates,
+) -> Iterator[Make]:
+    """Yield what could make a block, the most urgent first."""
+    yield lambda state, chain, _: build_link(state, chain)
+    yield lambda state, chain, _: build_evidence(state, chain, proofs)
+    yield lambda state, chain, _: build_split(state, chain)
+    yield lambda state, chain, _: build_merge(state, chain)
+    for merged in _merged_beside(state, archive):
+        yield partial(_merge, merged)
+    yield from map(_passing_over, candidates.endings)
+    if candidates.judged is not None:
+        yield partial(_verdict, candidates.judged, archive)
+    yield from map(_passing_over, candidates.removals)
+    yield lambda state, chain, _: build_relocate(state, chain)
+    yield from map(_passing_over, candidates.moves)
+    entries = candidates.registrations, candidates.deregistrations
+    yield lambda state, chain, _: build_register(state, chain, *entries)
+
+
+def _passing_over(make: Make) -> Make:
+    """Return a maker that has nothing where what others asked for does not hold."""
+
+    def attempt(state: DataChain, chain: ChainView, elsewhere: Elsewhere) -> bytes:
+        try:
+            return make(state, chain, elsewhere)
+        except ProtocolError as error:
+            raise StaleMessage(str(error)) from None
+
+    return attempt
+
+
+def _merge(merged: Standing, state: DataChain, chain: ChainView, _: Elsewhere) -> bytes:
+    return build_merge(state, chain, merged)
+
+
+def _merged_beside(state: DataChain, archive: Archive) -> Iterator[Standing]:
+    """Yield the MERGE blocks with which groups beside ours, or beside what ours was, have ended."""
+    for bits in range(1, len(state.prefix) + 1):
+        last = archive.last(sibling(state.prefix[:bits]))
+        if last is not None and last.block.kind is Kind.MERGE:
+            yield last
+
+
+def _verdict(
+    judged: Judged, archive: Archive, state: DataChain, chain: ChainView, elsewhere: Elsewhere
+) -> bytes:
+    responses = {response_hash(envelope): envelope for envelope in judged.responses}
+    challenge = judged.challenge
+    registers = untaken(state, archive, challenge.anchor_height)[:REGISTERS_MAX]
+    return build_verdict(
+        state, chain, challenge.seq, judged.observations, responses, judged.receipts, registers, elsewhere
+    )
+
+
+def untaken(state: DataChain, archive: Archive, anchor_height: int | None = None) -> tuple[Hash32, ...]:
+    """Return the REGISTER blocks of other groups that are not in the book yet, and count at an anchor.
+
+    At any, where none is given. Those of one prefix stand in their order, so that as many as fit may be
+    taken from the front.
+    """
+    others = (prefix for prefix in archive.registering() if prefix != state.prefix)
+    return tuple(
+        hashed
+        for prefix in others
+        for hashed in archive.registers_until(prefix, state.read.get(prefix, 0), anchor_height)
+    )
+
+
+def takes_up_enough(state: DataChain, chain: ChainView, archive: Archive, payload: VerdictPayload) -> bool:
+    """Whether verdicts take up all registrations that count and that we know of.
+
+    A voter waits one challenge for those that leave some out, no longer: so that a proposer cannot leave
+    them out at will, and voters who hold different blocks do not stop the group for ever.
+    """
+    parameters = state.genesis.parameters
+    anchor = payload.seq * parameters.challenge_every
+    patience = parameters.response_window + parameters.burial + parameters.challenge_every
+    if chain.tip()[0] >= anchor + patience or len(payload.registers) == REGISTERS_MAX:
+        return True
+    return frozenset(untaken(state, archive, anchor)).issubset(payload.registers)
