@@ -25,7 +25,7 @@ from protocol.group.data_block import (
 )
 from protocol.group.data_chain import NOWHERE, DataChain
 from protocol.group.elsewhere import Around, Elsewhere, Standing
-from protocol.group.kinds.partition import asks_to_merge, halves, may_split, must_merge
+from protocol.group.kinds.partition import asks_to_merge, awaits_verdict, halves, may_split, must_merge
 from protocol.group.kinds.registers import take_up
 from protocol.group.verdict_block import build_payload
 from protocol.group.vote import EVIDENCE_SIZE_MAX, EquivocationProof, check_equivocation
@@ -141,10 +141,12 @@ def build_split(state: DataChain, chain: ChainView) -> bytes:
 def build_merge(state: DataChain, chain: ChainView, because: Standing | None = None) -> bytes:
     """Return the MERGE block of a group that is too small, or that the MERGE block `because` asks to.
 
-    Raises `StaleMessage` when neither is so.
+    Raises `StaleMessage` when neither is so, `NotYetKnown` while a challenge has to be judged first.
     """
     if not (must_merge(state) if because is None else asks_to_merge(state, because)):
         raise StaleMessage("nothing to merge for")
+    if awaits_verdict(state, next_stamp(state, chain)):
+        raise NotYetKnown("a challenge has to be judged first")
     payload = MergePayload(because=because.block_hash if because else b"")
     return build_block(state, chain, Kind.MERGE, payload)
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from protocol.codec import replace as replace_fields
 from protocol.crypto import sha3_256
-from protocol.group.data_block import Kind, Move
+from protocol.group.data_block import Kind
 from protocol.group.data_chain import DataChain
 from protocol.group.kinds.links import with_members
 from protocol.group.kinds.slots import settle_slots
@@ -87,7 +87,7 @@ def _child(state: DataChain, bit: str) -> DataChain:
         move_due=None,
         read=MappingProxyType({**state.read, state.prefix: state.height}),
         granted=frozenset(key for key in state.granted if is_here(home_draw(key))),
-        away=_those(state.away, lambda key, seat: is_here(_seat_of(key, seat))),
+        away=_those(state.away, lambda key, seat: is_here(seat.name)),
         left=_those(state.left, lambda key, seat: is_here(seat.name)),
         returning=_those(state.returning, lambda key, seat: key in members),
         closed_by=None,
@@ -102,11 +102,6 @@ def _with_members(state: GroupState, membership: Membership) -> DataChain:
     changed = with_members(state, membership, counts=False)
     assert isinstance(changed, DataChain)
     return changed
-
-
-def _seat_of(key: OperatorKey, away: Away) -> Hash32:
-    """Return where the seat of an operator lies that is away: who never was a member has it at its home."""
-    return home_draw(key) if away.why is Move.JOIN else away.name
 
 
 def _check_siblings(zero: DataChain, one: DataChain) -> None:

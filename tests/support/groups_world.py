@@ -36,6 +36,7 @@ from protocol.group.succession import children, united
 from protocol.parameters import DEVNET
 from protocol.payout.claims import VerdictRecord
 from protocol.payout.list_header import Head
+from protocol.tracking.challenge import anchor_height
 from protocol.tracking.registration import registration_home
 from protocol.tracking.verdict import Registrations
 from protocol.units import ChallengeSeq, Hash32
@@ -48,10 +49,11 @@ GROUP_SIZE = 2
 
 
 @cache
-def founding(least: int, depth: int) -> tuple[Genesis, tuple[Operator, ...]]:
-    """Return a genesis with at least so many founders behind each prefix of `depth` bits, and them."""
-    for attempt in range(50):
-        numbers = range(attempt * FOUNDERS, (attempt + 1) * FOUNDERS)
+def founding(count: int, depth: int) -> tuple[Genesis, tuple[Operator, ...]]:
+    """Return a genesis whose founders are enough behind each prefix of `depth` bits, and them."""
+    least = GROUP_SIZE + 1
+    for attempt in range(200):
+        numbers = range(attempt * count, (attempt + 1) * count)
         founders = tuple(sorted(map(operator, numbers), key=lambda one: one.key))
         genesis = founded_by(founders, parameters=replace(DEVNET, group_size=GROUP_SIZE))
         names = [bits(member.name, depth) for member in genesis_membership(genesis).members]
@@ -65,6 +67,8 @@ class Groups(Group):
     """All groups of one network. `state` is that of the group whose turn it is."""
 
     count: int = FOUNDERS
+    tip: int = 16
+    """The first challenge waits for its verdict no longer."""
     depth: int = 3
     """There is enough for a split of each prefix that is shorter."""
     states: dict[str, DataChain] = field(init=False, default_factory=dict)
@@ -76,7 +80,7 @@ class Groups(Group):
     """The state of each group at each of its heights."""
 
     def __post_init__(self) -> None:
-        self.genesis, self.founders = founding(GROUP_SIZE + 1, self.depth)
+        self.genesis, self.founders = founding(self.count, self.depth)
         self.chain = staked_chain(self.founders, self.tip)
         self._begin(DataChain.from_genesis(self.genesis))
 
@@ -148,7 +152,9 @@ class Groups(Group):
 
     def judge(self, prefix: str, seq: int = SEQ, registers: Iterable[bytes] = ()) -> None:
         """Let a group judge a challenge in which everything went well."""
-        self.chain.mine_to(self.challenge(seq).judged_at)
+        parameters = self.genesis.parameters
+        closes = anchor_height(seq, parameters) + parameters.response_window
+        self.chain.mine_to(closes + parameters.burial)
         state = self.at(prefix)
         registered = self.registrations(seq)
         answered = self.responses(seq, [one for one in self.founders if one.key in registered])

@@ -14,6 +14,7 @@ from protocol.group.elsewhere import Around, Standing
 from protocol.group.name import PREFIX_BITS_MAX, matches, sibling
 from protocol.group.regions import covers
 from protocol.group.state import GroupState
+from protocol.tracking.challenge import anchor_height
 
 
 def halves(state: GroupState) -> tuple[int, int]:
@@ -48,6 +49,20 @@ def asks_to_merge(state: GroupState, merged: Standing) -> bool:
     return is_beside_us and merged.block.height > state.splits[len(group) - 1]
 
 
+def awaits_verdict(state: GroupState, stamp_height: int) -> bool:
+    """Whether a challenge is closed and not judged, though it is not over the time for that.
+
+    Its operators answered to the voters of this group, who are less of the union's.
+    """
+    parameters = state.genesis.parameters
+    closed_after = stamp_height + parameters.burial - parameters.response_window
+    seq = closed_after // parameters.challenge_every
+    anchor = anchor_height(seq, parameters)
+    if anchor < state.genesis.first_challenge_height or not state.unjudged(seq):
+        return False
+    return stamp_height < anchor + parameters.response_window + parameters.burial
+
+
 def check_split(state: GroupState, block: DataBlock, payload: SplitPayload, around: Around) -> None:
     """Raise `InvalidBlock` unless the group may split, into halves of so many voters."""
     if not may_split(state):
@@ -71,6 +86,8 @@ def check_merge(state: GroupState, block: DataBlock, payload: MergePayload, arou
             raise InvalidBlock(f"block {payload.because.hex()[:16]} does not ask {state.prefix!r} to merge")
     elif not must_merge(state):
         raise InvalidBlock(f"group {state.prefix!r} has no reason to merge")
+    if awaits_verdict(state, block.stamp_height):
+        raise InvalidBlock(f"group {state.prefix!r} has to judge a challenge before it merges")
 
 
 def after_merge(state: GroupState, block: DataBlock, payload: MergePayload, around: Around) -> GroupState:

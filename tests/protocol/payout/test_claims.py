@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.crypto import sha256
+from protocol.group.name import matches
 from protocol.payout.claims import Claim, VerdictRecord, merge_entries, resolve_claims
 from protocol.tracking.challenge import challenge_draw
 from protocol.tracking.verdict import Reason, Verdict
@@ -118,6 +119,58 @@ def test_entries_count_every_claim_once(blocks: list[VerdictRecord], listed: lis
     assert all(entry.amount == 11 * entry.responses > 0 for entry in entries)
     addresses = [entry.address for entry in entries]
     assert addresses == sorted(set(addresses))
+
+
+REGIONS = st.sampled_from((("",), ("0", "1"), ("0", "10", "11"), ("00", "01", "10", "11")))
+
+
+def by_region(block: VerdictRecord, regions: tuple[str, ...]) -> list[VerdictRecord]:
+    """The verdicts of one block as so many groups would have given them, each on those who fall to it."""
+    found: dict[str, list[Verdict]] = {region: [] for region in regions}
+    for verdict in block.verdicts:
+        draw = challenge_draw(block.anchor_hash, verdict.operator_key)
+        found[next(region for region in regions if matches(region, draw))].append(verdict)
+    return [record(block.seq, *found[region], prefix=region, height=block.height) for region in regions]
+
+
+@given(
+    st.lists(st.lists(VERDICTS, max_size=6, unique_by=lambda verdict: verdict.operator_key), max_size=3),
+    st.lists(REGIONS, min_size=3, max_size=3),
+    LISTED,
+    st.integers(0, 2),
+)
+def test_it_makes_no_difference_into_how_many_groups_the_network_is_divided(
+    challenges: list[list[Verdict]], divided: list[tuple[str, ...]], listed: list[Claim], limit: int
+) -> None:
+    """One group that saw everything would pay the same, though stakes, slots and subnets are shared."""
+    whole = [record(seq, *verdicts) for seq, verdicts in enumerate(challenges, start=3)]
+    parts = [part for one, regions in zip(whole, divided, strict=False) for part in by_region(one, regions)]
+    ages: dict[bytes, int] = {key: number for number, key in enumerate(KEYS)}
+    expected = resolve_claims(whole, listed, subnet_limit=limit, ages=ages)
+    assert resolve_claims(parts, listed, subnet_limit=limit, ages=ages) == expected
+
+
+@pytest.mark.parametrize("shared", ["stake", "slot"])
+def test_who_shares_a_stake_or_slot_with_somebody_of_another_group_is_paid_by_draw(shared: str) -> None:
+    """Each group found its own operator VALID: it cannot know of the other's."""
+    first, second = KEYS[:2]
+    common = {"stake": STAKES[0]} if shared == "stake" else {"slot": SLOTS[0]}
+    blocks = [record(3, valid(first, **common), prefix="0"), record(3, valid(second, **common), prefix="1")]
+    winner = min((first, second), key=lambda key: challenge_draw(anchor_of(3), key))
+    assert [c.operator_key for c in resolve_claims(blocks, ())] == [winner]
+
+
+def test_the_holder_of_a_slot_keeps_it_though_another_group_judges_it_now() -> None:
+    """Every challenge draws the judges anew, so who was paid last is known over all groups."""
+    slot = SLOTS[0]
+    late = max(KEYS[:2], key=lambda key: challenge_draw(anchor_of(4), key))
+    rival = next(key for key in KEYS[:2] if key != late)
+    blocks = [
+        record(3, valid(late, slot=slot), prefix="0"),
+        record(4, valid(late, slot=slot), prefix="11"),
+        record(4, valid(rival, slot=slot), prefix="0", height=2),
+    ]
+    assert [c.operator_key for c in resolve_claims(blocks, ())] == [late, late]
 
 
 def test_a_slot_goes_to_its_last_holder_else_to_the_lowest_draw() -> None:

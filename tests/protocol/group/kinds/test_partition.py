@@ -202,6 +202,36 @@ def test_nothing_but_a_merge_block_asks(kind: Kind) -> None:
     refused(world, merge_body(world, "0", block.block_hash), "does not ask")
 
 
+@pytest.mark.parametrize("tip", [20, 21, 22, 23])
+def test_a_challenge_that_is_closed_is_judged_before_the_merge(tip: int) -> None:
+    """Challenge 2 closes at 20 and can be judged from 22 on; its operators answered to this group."""
+    world = Groups()
+    world.split()
+    world.shrink("0")
+    world.chain.mine_to(tip)
+    with pytest.raises(NotYetKnown):
+        build_merge(world.at("0"), world.chain)
+    refused(world, merge_body(world, "0"), "judge a challenge before")
+    world.judge("0", 2)
+    world.merge("0")
+
+
+@pytest.mark.parametrize("tip", [16, 19, 24, 27])
+def test_a_merge_waits_for_no_challenge_that_is_open_or_that_nobody_judges_in_time(tip: int) -> None:
+    world = Groups()
+    world.split()
+    world.shrink("0")
+    world.chain.mine_to(tip)
+    world.merge("0")
+
+
+def test_a_merge_waits_for_no_challenge_before_the_first() -> None:
+    world = Groups(tip=6)
+    world.split()
+    world.shrink("0")
+    world.merge("0")
+
+
 # Afterwards.
 
 
