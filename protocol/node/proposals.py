@@ -75,10 +75,11 @@ def _makers(
     """Yield what could make a block, the most urgent first."""
     yield lambda state, chain, _: build_link(state, chain)
     yield lambda state, chain, _: build_evidence(state, chain, proofs)
-    yield lambda state, chain, _: build_split(state, chain)
     yield lambda state, chain, _: build_merge(state, chain)
     for merged in _merged_beside(state, archive):
         yield partial(_merge, merged)
+    # Not before: a large group that is waited for would split again each time its halves have merged.
+    yield lambda state, chain, _: build_split(state, chain)
     yield from map(_passing_over, candidates.endings)
     if candidates.judged is not None:
         yield partial(_verdict, candidates.judged, archive)
