@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 1.0
 START_DELAY_SECONDS = 10
+NODES_MIN, NODES_MAX = 8, 64
+GROUP_SIZE = 4
 
 
 @click.command()
@@ -56,6 +58,17 @@ START_DELAY_SECONDS = 10
     show_default=True,
     help="The chain that the network runs on: its own, or that of a real node beside it.",
 )
+@click.option(
+    "--nodes",
+    type=click.IntRange(NODES_MIN, NODES_MAX),
+    help="A network of many groups: so many honest nodes, of whom three of four are founders.",
+)
+@click.option(
+    "--group-size",
+    type=click.IntRange(2, NODES_MAX),
+    default=None,
+    help="The least size that a group keeps, with --nodes (default: 4).",
+)
 def devnet(
     until_paid: bool,
     report: Path | None,
@@ -63,11 +76,16 @@ def devnet(
     seconds_max: int,
     start_delay: int,
     chain: str,
+    nodes: int | None,
+    group_size: int | None,
 ) -> None:
-    """Run a whole network on this machine: honest and cheating nodes, until the first list is paid."""
-    from zenp2p.devnet.foundry import found_network, standard_posts
-    from zenp2p.devnet.launcher import Launcher
+    """Run a whole network on this machine until it has paid its nodes.
 
+    Without --nodes: four founders and four that cheat or lack something, until the first list is paid.
+    With it: nodes join groups, move between them, one crashes and comes back, until the second list is paid.
+    """
+    if nodes is None and group_size is not None:
+        raise RequestError("--group-size belongs to --nodes")
     folder = folder.absolute() if folder else Path(tempfile.mkdtemp(prefix="zenp2p-devnet-")) / "network"
     if folder.exists():
         raise RequestError(f"{folder} is there already; name a new folder")
@@ -78,8 +96,7 @@ def devnet(
     ground = _ground(chain, folder, start_delay)
     launcher: Launcher | None = None
     try:
-        posts = standard_posts(announced=ground.announces)
-        launcher = Launcher(found_network(folder, posts, ground), ground)
+        launcher = _launcher(folder, ground, nodes, group_size or GROUP_SIZE)
         launcher.start()
         _watch(launcher, seconds_max)
         written = launcher.report()
@@ -102,6 +119,21 @@ def devnet(
             if launcher is not None:
                 launcher.stop()
             ground.stop()
+
+
+def _launcher(folder: Path, ground: "Ground", nodes: int | None, group_size: int) -> "Launcher":
+    """Found a network in a new folder, and return what runs it."""
+    from protocol.codec import replace
+    from protocol.parameters import DEVNET
+    from zenp2p.devnet.foundry import YOUNG_AGE, Plan, found_network, many_posts, standard_posts
+    from zenp2p.devnet.launcher import Launcher
+    from zenp2p.devnet.many_groups import ManyGroups
+
+    if nodes is None:
+        return Launcher(found_network(folder, standard_posts(announced=ground.announces), ground), ground)
+    parameters = replace(DEVNET, group_size=group_size)
+    plan = Plan(parameters, YOUNG_AGE, even_halves=True)
+    return ManyGroups(found_network(folder, many_posts(nodes), ground, plan), ground)
 
 
 def _ground(chain: str, folder: Path, start_delay: int) -> "Ground":
@@ -193,7 +225,7 @@ def _table(launcher: "Launcher") -> "Table":
         title_justify="left",
         caption_justify="left",
     )
-    for name in ("node", "address", "RPC port", "height", "peers", "verdict"):
+    for name in ("node", "address", "RPC port", "height", "peers", "seat", "verdict"):
         table.add_column(name, no_wrap=True)
     for line in progress.lines:
         table.add_row(
@@ -202,6 +234,7 @@ def _table(launcher: "Launcher") -> "Table":
             line.rpc.rpartition(":")[2],
             "" if line.height is None else str(line.height),
             str(line.peers),
+            line.seat,
             line.verdict,
         )
     return table

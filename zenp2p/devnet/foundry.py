@@ -9,12 +9,15 @@ Spec: `spec/devnet.md`.
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_field
+from functools import partial
 from pathlib import Path
 
 from protocol.chain.address import encode_address, pay_to_script_hash
 from protocol.chain.script import multisig_script
 from protocol.codec import replace
 from protocol.crypto import Signer, secp256k1_public_key
+from protocol.errors import RequestError
 from protocol.genesis import (
     Genesis,
     GenesisMember,
@@ -23,7 +26,9 @@ from protocol.genesis import (
     founding_id,
     network_id,
 )
-from protocol.parameters import DEVNET
+from protocol.group.membership import genesis_membership
+from protocol.group.name import matches
+from protocol.parameters import DEVNET, Parameters
 from protocol.tracking.registration import build_registration
 from zenp2p.chain.embedded.wallet import WalletKey
 from zenp2p.data_directory import DataDirectory
@@ -39,6 +44,22 @@ TREASURY_REQUIRED = 2
 PAYMASTERS = 3
 """How many of the treasury's keys the launcher's paymasters hold."""
 MEMBER_AGE = 4
+YOUNG_AGE = 1
+"""Of the founders of a network of many groups: so that some have stayed their time within minutes."""
+FOUNDERS_OF = 3, 4
+"""Of so many nodes of a network of many groups so many are founders: numerator, denominator."""
+DRAWS_MAX = 1_000
+"""Times that founders' keys are drawn; with twelve founders every fourth draw falls into even halves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a network is founded on, besides who takes part."""
+
+    parameters: Parameters = DEVNET
+    member_age: int = MEMBER_AGE
+    even_halves: bool = False
+    """Whether as many founders' names begin with 0 as with 1: so that their group can split at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +122,28 @@ def standard_posts(*, announced: bool = False) -> tuple[Post, ...]:
     )
 
 
-def found_network(folder: Path, posts: Sequence[Post], ground: Ground) -> FoundedNetwork:
+def many_posts(nodes: int) -> tuple[Post, ...]:
+    """Return so many honest nodes: three of four are founders, the others join."""
+    founders = nodes * FOUNDERS_OF[0] // FOUNDERS_OF[1]
+    return tuple(
+        Post(
+            f"founder-{n}" if n <= founders else f"newcomer-{n - founders}",
+            "honest",
+            f"127.0.0.{10 + n}",
+            n <= founders,
+            DEVNET.stake,
+        )
+        for n in range(1, nodes + 1)
+    )
+
+
+def found_network(folder: Path, posts: Sequence[Post], ground: Ground, plan: Plan = Plan()) -> FoundedNetwork:
     """Make a network on a chain, below a new `folder`."""
     folder.mkdir(parents=True, mode=0o700)
     ports = free_ports([post.ip for post in posts])
-    keys = [_Keys(new_secret(), WalletKey(new_secret()), WalletKey(new_secret()), port) for port in ports]
+    drawn = [_Keys(new_secret(), WalletKey(new_secret()), WalletKey(new_secret()), port) for port in ports]
     treasury_secrets = [new_secret() for _ in range(TREASURY_KEYS)]
-    genesis = _genesis(posts, keys, treasury_secrets, ground)
+    genesis, keys = _genesis(posts, drawn, treasury_secrets, ground, plan)
     genesis_file = folder / "genesis"
     write_durably(genesis_file, encode_genesis(genesis), overwrite=False)
     paymasters = _write_paymasters(folder / "paymasters", treasury_secrets)
@@ -136,28 +172,43 @@ def _genesis(
     keys: Sequence[_Keys],
     treasury_secrets: Sequence[bytes],
     ground: Ground,
-) -> Genesis:
+    plan: Plan,
+) -> tuple[Genesis, Sequence[_Keys]]:
+    """Return a genesis as the plan has it, and the keys in it: operators' keys are drawn until they fit."""
     public_keys = tuple(secp256k1_public_key(secret) for secret in treasury_secrets)
     treasury = pay_to_script_hash(multisig_script(TREASURY_REQUIRED, public_keys))
     stakes = [Stake(own.stake, post.stake) for post, own in zip(posts, keys, strict=True)]
     laid = ground.lay(treasury, stakes)
-    founders = [own for post, own in zip(posts, keys, strict=True) if post.founding]
-    members = (
-        GenesisMember(operator_key=Signer(own.operator_seed).operator_key, age=MEMBER_AGE, registration=b"")
-        for own in founders
-    )
-    genesis = Genesis(
+    make = partial(
+        Genesis,
         name="devnet",
-        parameters=DEVNET,
+        parameters=plan.parameters,
         chain=ground.rules,
         start=laid.start,
         treasury=Treasury(required=TREASURY_REQUIRED, public_keys=public_keys),
         baton=laid.baton,
         first_challenge_height=laid.first_challenge,
         carried=CARRIED,
-        members=tuple(sorted(members, key=lambda member: member.operator_key)),
     )
-    return _with_registrations(genesis, posts, keys)
+    for _ in range(DRAWS_MAX):
+        genesis = _with_registrations(make(members=_members(posts, keys, plan.member_age)), posts, keys)
+        if not plan.even_halves or _halves_are_even(genesis):
+            return genesis, keys
+        keys = [replace_field(own, operator_seed=new_secret()) for own in keys]
+    raise RequestError(f"the names of these founders fall into no even halves in {DRAWS_MAX} draws")
+
+
+def _halves_are_even(genesis: Genesis) -> bool:
+    members = genesis_membership(genesis).members
+    return 2 * sum(matches("0", member.name) for member in members) == len(members)
+
+
+def _members(posts: Sequence[Post], keys: Sequence[_Keys], age: int) -> tuple[GenesisMember, ...]:
+    """Return the founders, not registered yet."""
+    operators = (
+        Signer(own.operator_seed).operator_key for post, own in zip(posts, keys, strict=True) if post.founding
+    )
+    return tuple(GenesisMember(operator_key=key, age=age, registration=b"") for key in sorted(operators))
 
 
 def _with_registrations(genesis: Genesis, posts: Sequence[Post], keys: Sequence[_Keys]) -> Genesis:

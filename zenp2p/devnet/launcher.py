@@ -44,6 +44,8 @@ class NodeLine:
     peers: int
     verdict: str
     """Its verdict in the newest judged challenge."""
+    seat: str = ""
+    """Its group's prefix bits and its age there."""
 
 
 @dataclass(slots=True)
@@ -171,6 +173,7 @@ class Launcher:
             status["height"],
             status["peers"],
             verdict,
+            f"{status['group'] or '-'} age {status['age']}" if status["member"] else "",
         )
 
     def _look_at_challenges(self) -> None:
@@ -246,12 +249,14 @@ class Launcher:
             for one in shown
         ]
 
+    def _electorate(self) -> Electorate:
+        """Return who signs the list."""
+        members = self.network.genesis.members
+        return Electorate.of(Voter(operator_key=member.operator_key, age=member.age) for member in members)
+
     def _payout(self, client: RpcClient, file: ListFile) -> dict[str, Any]:
         shown = client.call("payout.show", {"period": self.period})
-        members = self.network.genesis.members
-        electorate = Electorate.of(
-            Voter(operator_key=member.operator_key, age=member.age) for member in members
-        )
+        electorate = self._electorate()
         hashed = list_hash(file.header)
         signers = expand_certificate(file.certificate, electorate, self.period, hashed).signers()
         return {
