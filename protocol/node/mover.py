@@ -55,7 +55,7 @@ class Mover:
     def __init__(
         self, genesis: Genesis, signer: Signer, chain: ChainView, around: Surroundings, *, joins: bool = True
     ) -> None:
-        """With `joins` false we never ask for a place; those who are members by the genesis file are so still."""
+        """With `joins` false we never ask for a place; founders are members all the same."""
         self._network = network_id(genesis)
         self._parameters = genesis.parameters
         self._signer = signer

@@ -1,0 +1,182 @@
+"""Who comes into our group and who leaves it, as one voter sees it: what it proposes, and what it affirms.
+
+Answers for: requests for a place, proofs and hand-overs that came to this node itself, and whom it has missed; from
+these and the blocks follow the blocks that it would propose, and whether it votes for another's. What such a
+block may say is the business of `protocol.group.kinds`; our own seat is `mover`'s. Spec: `spec/relocation.md`.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from protocol.chain.view import ChainView
+from protocol.errors import ProtocolError, StaleMessage
+from protocol.genesis import Genesis, network_id
+from protocol.group.data_block import AdmitPayload, Move, Payload, Removal, RelocatePayload, RemovePayload
+from protocol.group.data_chain import DataChain
+from protocol.group.join_request import JoinRequest, check_join_request
+from protocol.group.movemaker import (
+    build_admit,
+    build_expire,
+    build_join,
+    build_readmit,
+    build_refuse,
+    build_rejoin,
+    build_remove,
+    build_return,
+)
+from protocol.node.attendance import Attendance
+from protocol.node.effects import Effect, Incoming
+from protocol.node.hand_over import HandOver
+from protocol.node.messages import ProofPart
+from protocol.node.proofs import ProofDesk
+from protocol.node.surroundings import Surroundings
+from protocol.units import OperatorKey
+
+REQUESTS_MAX = 256
+"""Operators whose requests are remembered; the oldest is forgotten first (they are repeated)."""
+
+Maker = Callable[[], bytes]
+"""Makes the body of a block; raises a `ProtocolError` when it cannot be made now."""
+
+
+class Admissions:
+    """The comings and goings of our group at one node."""
+
+    def __init__(self, genesis: Genesis, me: OperatorKey, chain: ChainView, around: Surroundings) -> None:
+        self._parameters = genesis.parameters
+        self._network = network_id(genesis)
+        self._me = me
+        self._chain = chain
+        self._around = around
+        self._requests: dict[OperatorKey, JoinRequest] = {}
+        self._desk = ProofDesk(self._network, genesis.parameters.join_proof_bits)
+        self.attendance = Attendance(me, genesis.parameters)
+        self.hand_over = HandOver(self._network, me, around)
+
+    # What comes in.
+
+    def on_request(self, request: JoinRequest, envelope: bytes) -> bool:
+        """Take a request for a place; return whether it is new. Raises `InvalidSignature`, `StaleMessage`."""
+        before = self._requests.get(request.signer)
+        if before is not None and before.seq >= request.seq:
+            raise StaleMessage(f"{request.signer.hex()[:16]} has asked already")
+        check_join_request(envelope, self._network)
+        self._requests.pop(request.signer, None)
+        self._requests[request.signer] = request
+        while len(self._requests) > REQUESTS_MAX:
+            del self._requests[next(iter(self._requests))]
+        return True
+
+    def on_part(self, incoming: Incoming, part: ProofPart) -> list[Effect]:
+        """Take a part of a join proof; raises `InvalidProof`."""
+        return [*self._desk.take(incoming, part, self._tip)]
+
+    def on_vote(self, voter: OperatorKey) -> None:
+        """Note that a vote came, its signature checked."""
+        state = self._around.own()
+        if state is not None:
+            self.attendance.hear(voter, state, self._tip)
+
+    def look(self) -> list[Effect]:
+        """Go on with the chain and the blocks as they are now: expect proofs, begin hand-overs."""
+        state = self._around.own()
+        self.attendance.look(state, self._tip)
+        self.hand_over.look()
+        self._desk.drop_below(self._tip)
+        if state is None:
+            return []
+        effects: list[Effect] = []
+        for ticket in self._around.tickets.leading_to(state.prefix):
+            # Stamps lie `burial` below the tip; a proof that comes later can be admitted by nobody.
+            until = ticket.stamp_height + self._parameters.relocation_pending + self._parameters.burial
+            if self._tip <= until and ticket.operator_key != self._me:
+                effects += self._desk.expect(ticket.ticket, ticket.operator_key, until)
+        return effects
+
+    def tick(self, now: int) -> list[Effect]:
+        """Ask again those who have to hand something over."""
+        return self.hand_over.tick(now)
+
+    @property
+    def _tip(self) -> int:
+        return self._chain.tip()[0]
+
+    # What this voter would propose, most urgent first.
+
+    def arrivals(self) -> Iterator[Maker]:
+        """Yield what ends tickets that lead here, takes back who was not taken in, and lets return."""
+        state = self._around.own()
+        if state is None:
+            return
+        chain, elsewhere = self._chain, self._around.elsewhere
+        for ticket in self._around.tickets.leading_to(state.prefix):
+            yield partial(build_expire, state, chain, elsewhere, ticket.ticket)
+            yield partial(build_refuse, state, chain, elsewhere, ticket.ticket)
+            nonce = self._desk.satisfied(ticket.ticket)
+            if nonce is not None:
+                yield partial(build_admit, state, chain, elsewhere, ticket.ticket, nonce)
+        yield from self._readmissions(state)
+        for key, request in tuple(self._requests.items()):
+            if key in state.left:
+                yield partial(build_return, state, chain, elsewhere, key, request.verdict)
+
+    def _readmissions(self, state: DataChain) -> Iterator[Maker]:
+        chain, elsewhere = self._chain, self._around.elsewhere
+        for ending in self._around.tickets.endings():
+            key, away = ending.ticket.operator_key, state.away.get(ending.ticket.operator_key)
+            if away is not None and away.ticket == ending.ticket.ticket and away.why is not Move.JOIN:
+                yield partial(build_readmit, state, chain, elsewhere, key, ending.block_hash)
+
+    def departures(self) -> Iterator[Maker]:
+        """Yield what removes members, sends newcomers on, and takes those for full that came back."""
+        state = self._around.own()
+        if state is None:
+            return
+        yield from self._removals(state)
+        chain, elsewhere = self._chain, self._around.elsewhere
+        for key in state.returning:
+            if self.hand_over.is_satisfied(key):
+                yield partial(build_rejoin, state, chain, key)
+        for key, request in tuple(self._requests.items()):
+            ending = self._around.tickets.ending_of(key)
+            ended = ending.block_hash if ending else b""
+            yield partial(build_join, state, chain, elsewhere, key, request.verdict, ended)
+
+    def _removals(self, state: DataChain) -> Iterator[Maker]:
+        chain, elsewhere = self._chain, self._around.elsewhere
+        for key in self.attendance.silent(state, self._tip):
+            yield partial(build_remove, state, chain, elsewhere, key, Removal.SILENT)
+        for member in state.membership.members:
+            key = OperatorKey(member.operator_key)
+            failed = self._around.last_verdicts.failures(key)
+            if failed:
+                proofs = [found.block_hash for found in failed]
+                yield partial(build_remove, state, chain, elsewhere, key, Removal.CHALLENGES, proofs)
+            if state.book.of(key, state.stamp_height) is None:
+                yield partial(build_remove, state, chain, elsewhere, key, Removal.DEREGISTERED)
+
+    # What this voter affirms of a block that may follow by the rules.
+
+    def may_affirm(self, payload: Payload) -> bool:
+        """Whether this node itself saw what only a voter can see: a proof, a hand-over, a silence."""
+        match payload:
+            case AdmitPayload() if payload.ticket:
+                return self._desk.satisfied(payload.ticket) == payload.nonce
+            case RelocatePayload() if payload.why is Move.REJOIN:
+                return self.hand_over.is_satisfied(OperatorKey(payload.operator_key))
+            case RemovePayload() if payload.reason is Removal.SILENT:
+                state = self._around.own()
+                key = OperatorKey(payload.operator_key)
+                return state is not None and self.attendance.is_silent(key, state, self._tip)
+            case _:
+                return True
+
+
+def first_made(makers: Iterator[Maker]) -> bytes | None:
+    """Return the first body that can be made now, or None."""
+    for make in makers:
+        try:
+            return make()
+        except ProtocolError:
+            continue
+    return None
