@@ -1,8 +1,9 @@
 """Who comes into our group and who leaves it, as one voter sees it: what it proposes, and what it affirms.
 
-Answers for: requests for a place, proofs and hand-overs that came to this node itself, and whom it has missed; from
-these and the blocks follow the blocks that it would propose, and whether it votes for another's. What such a
-block may say is the business of `protocol.group.kinds`; our own seat is `mover`'s. Spec: `spec/relocation.md`.
+Answers for: requests for a place, proofs and hand-overs that came to this node itself, and whom it has
+missed; from these and the blocks follow the blocks that it would propose, and whether it votes for
+another's. What such a block may say is the business of `protocol.group.kinds`; our own seat is `mover`'s.
+Spec: `spec/relocation.md`.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from functools import partial
 from protocol.chain.view import ChainView
 from protocol.errors import ProtocolError, StaleMessage
 from protocol.genesis import Genesis, network_id
-from protocol.group.data_block import AdmitPayload, Move, Payload, Removal, RelocatePayload, RemovePayload
+from protocol.group.data_block import AdmitPayload, Move, Payload, RelocatePayload, Removal, RemovePayload
 from protocol.group.data_chain import DataChain
 from protocol.group.join_request import JoinRequest, check_join_request
 from protocol.group.movemaker import (

@@ -1,4 +1,4 @@
-"""Attendance: a voter is missed only after blocks and heights without a word, by who listened all the time."""
+"""Attendance: who is missed, and from when on."""
 
 from dataclasses import replace
 
