@@ -14,7 +14,7 @@ from protocol.genesis import Genesis, network_id
 from protocol.group.entropy import is_fresh
 from protocol.group.join_request import build_join_request
 from protocol.group.name import home_draw
-from protocol.node.effects import Announce, Effect, Mine, Publish
+from protocol.node.effects import Announce, Effect, Mine, News, Publish, Send
 from protocol.node.messages import ProofHeld, group_topic, pack_signed
 from protocol.node.proofs import ProofSender
 from protocol.node.surroundings import Surroundings
@@ -62,7 +62,6 @@ class Mover:
         self._chain = chain
         self._around = around
         self._joins = joins
-        self._mining: Hash32 | None = None
         self._sender: ProofSender | None = None
         self._request_at = 0
 
@@ -89,36 +88,39 @@ class Mover:
         here = self.whereabouts()
         if here.seat is Seat.UNDER_WAY and here.ticket is not None:
             return self._travel(here.ticket, now)
-        self._mining = self._sender = None
+        self._sender = None
         if here.seat is Seat.MEMBER or not self._joins:
             return []
-        return self._ask(here.prefix, now)
+        return self._ask(here, now)
 
     def _travel(self, ticket: Ticket, now: int) -> list[Effect]:
         """Prove our work for a ticket, and hand the proof to each member of the group that it leads to."""
         me = self._signer.operator_key
-        if self._mining != ticket.ticket:
-            self._mining, self._sender = ticket.ticket, None
-            news = Announce("seat.under_way", {"why": ticket.why.name, "age": ticket.age})
-            return [news, Mine(ticket.ticket, me, self._parameters.join_proof_bits)]
-        if self._sender is None:
-            return []
+        effects: list[Effect] = []
+        if self._sender is None or self._sender.ticket != ticket.ticket:
+            self._sender = ProofSender(self._network, me, ticket.ticket)
+            news: News = {"why": ticket.why.name, "age": ticket.age, "ticket": ticket.ticket.hex()}
+            effects.append(Announce("seat.under_way", news))
+            effects.append(Mine(ticket.ticket, me, self._parameters.join_proof_bits))
         members = self._around.covering(ticket.name).membership.members
-        return [*self._sender.tick([OperatorKey(member.operator_key) for member in members], now)]
+        return effects + [*self._sender.tick([OperatorKey(one.operator_key) for one in members], now)]
 
-    def mined(self, ticket: Hash32, nonce: int) -> list[Effect]:
+    def mined(self, ticket: Hash32, nonce: int, now: int) -> list[Effect]:
         """Our proof was found."""
-        if ticket != self._mining:
+        if self._sender is None or ticket != self._sender.ticket:
             return []
-        self._sender = ProofSender(self._network, self._signer.operator_key, ticket, nonce)
-        return [Announce("join_proof.found", {"ticket": ticket.hex(), "nonce": nonce})]
+        found = Announce("join_proof.found", {"ticket": ticket.hex(), "nonce": nonce})
+        return [found, *self._sender.proved(nonce, now)]
 
     def on_held(self, peer: OperatorKey, word: ProofHeld, now: int) -> list[Effect]:
         """A member says what it holds of our proof."""
         return [*self._sender.hear(peer, word, now)] if self._sender is not None else []
 
-    def _ask(self, prefix: str, now: int) -> list[Effect]:
-        """Ask the group that holds our seat, as long as our last verdict is worth it."""
+    def _ask(self, here: Whereabouts, now: int) -> list[Effect]:
+        """Ask the group that holds our seat, as long as our last verdict is worth it.
+
+        Each voter is asked directly too: we may have no connection to anybody on their topic.
+        """
         me = self._signer.operator_key
         found = self._around.last_verdicts.last(me)
         stamp = self._chain.tip()[0] - self._parameters.burial
@@ -128,4 +130,6 @@ class Mover:
             return []
         self._request_at = now + REQUEST_MILLISECONDS
         envelope = build_join_request(self._signer, self._network, found.seq, found.block_hash)
-        return [Publish(group_topic(self._network, prefix), pack_signed(envelope))]
+        packed, group = pack_signed(envelope), self._around.live(here.prefix)
+        sends = [Send(OperatorKey(voter.operator_key), packed) for voter in group.electorate.voters]
+        return [Publish(group_topic(self._network, here.prefix), packed), *sends]

@@ -33,6 +33,9 @@ class Surroundings(Protocol):
     def covering(self, name: bytes) -> DataChain:
         """Return the state of the live group to which a 32-byte name falls."""
 
+    def live(self, prefix: str) -> DataChain:
+        """Return the state of the live group with this prefix."""
+
     def that_left(self, operator_key: OperatorKey) -> DataChain | None:
         """Return the state of the live group that keeps the seat of a removed operator, or None."""
 
