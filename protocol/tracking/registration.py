@@ -159,6 +159,16 @@ def check_registration(
     return entry
 
 
+def read_registration(envelope: bytes) -> Registration:
+    """Return a registration that was checked before; raises `MalformedMessage`."""
+    return _decode_registration(envelope_body(envelope))
+
+
+def read_deregistration(data: bytes) -> Deregistration:
+    """Return a deregistration that was checked before; raises `MalformedMessage`."""
+    return _decode_deregistration(data)
+
+
 def check_deregistration(data: bytes, network: bytes, rules: ChainRules) -> Deregistration:
     """Return the deregistration in `data`, signed by the stake's owner.
 

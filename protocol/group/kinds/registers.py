@@ -17,6 +17,8 @@ from protocol.tracking.registration import (
     Entry,
     check_deregistration,
     check_registration,
+    read_deregistration,
+    read_registration,
     registration_home,
 )
 from protocol.tracking.registration_book import RegistrationBook
@@ -24,7 +26,7 @@ from protocol.tracking.registration_book import RegistrationBook
 
 def check_register(state: GroupState, block: DataBlock, payload: RegisterPayload, around: Around) -> None:
     """Raise unless every entry is valid, at home here, and would change the book."""
-    for entry in entries_of(state, payload):
+    for entry in checked_entries(state, payload):
         if not state.covers(registration_home(entry.stake_address)):
             raise InvalidBlock("an entry whose stake address is at home in another group")
         state.book.accepts(entry)
@@ -34,10 +36,10 @@ def after_register(
     state: GroupState, block: DataBlock, payload: RegisterPayload, around: Around
 ) -> GroupState:
     """Return the state with the entries in its book."""
-    return replace(state, book=state.book.apply_all(entries_of(state, payload), block.stamp_height))
+    return replace(state, book=state.book.apply_all(read_entries(payload), block.stamp_height))
 
 
-def entries_of(state: GroupState, payload: RegisterPayload) -> tuple[Entry, ...]:
+def checked_entries(state: GroupState, payload: RegisterPayload) -> tuple[Entry, ...]:
     """Return the entries of a REGISTER block, their signatures checked."""
     rules, parameters = state.genesis.chain, state.genesis.parameters
     registrations = [
@@ -45,6 +47,12 @@ def entries_of(state: GroupState, payload: RegisterPayload) -> tuple[Entry, ...]
     ]
     deregistrations = [check_deregistration(data, state.network, rules) for data in payload.deregistrations]
     return (*registrations, *deregistrations)
+
+
+def read_entries(payload: RegisterPayload) -> tuple[Entry, ...]:
+    """Return the entries of a REGISTER block that its own group's chain has checked."""
+    registrations = [read_registration(envelope) for envelope in payload.registrations]
+    return (*registrations, *(read_deregistration(data) for data in payload.deregistrations))
 
 
 def take_up(
@@ -67,6 +75,6 @@ def take_up(
             raise InvalidBlock(f"REGISTER blocks of group {prefix!r} are not taken up in their order, once")
         for standing in standings:
             assert isinstance(standing.payload, RegisterPayload)
-            book = book.apply_all(entries_of(state, standing.payload), standing.block.stamp_height)
+            book = book.apply_all(read_entries(standing.payload), standing.block.stamp_height)
         read[prefix] = standings[-1].block.height
     return book, MappingProxyType(read)
