@@ -9,7 +9,7 @@ at a time, so the machine never sees two at once. What the machine decides is le
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Protocol, cast
+from typing import Protocol
 
 import trio
 
@@ -58,13 +58,6 @@ class VoteFile(Protocol):
 
     def rewrite(self, records: Sequence[tuple[bytes, bytes]], *, complete: bool) -> None:
         """Replace all records at once."""
-
-
-class Joiner(Protocol):
-    """What a machine that asks for mining takes."""
-
-    def mined(self, ticket: Hash32, nonce: int) -> list[Effect]:
-        """Take the nonce that proves a ticket."""
 
 
 class Driver:
@@ -200,4 +193,4 @@ class Driver:
 
     async def _mined(self, ticket: Hash32, nonce: int) -> None:
         with suppress(StoreReadOnly):  # whoever runs the driver hears of it from the other inputs
-            await self.step(lambda node: cast(Joiner, node).mined(ticket, nonce))
+            await self.step(lambda node: node.mined(ticket, nonce))

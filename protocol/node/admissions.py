@@ -6,14 +6,15 @@ another's. What such a block may say is the business of `protocol.group.kinds`; 
 Spec: `spec/relocation.md`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 from protocol.chain.view import ChainView
-from protocol.errors import ProtocolError, StaleMessage
+from protocol.errors import StaleMessage
 from protocol.genesis import Genesis, network_id
 from protocol.group.data_block import AdmitPayload, Move, Payload, RelocatePayload, Removal, RemovePayload
 from protocol.group.data_chain import DataChain
+from protocol.group.elsewhere import Elsewhere
 from protocol.group.join_request import JoinRequest, check_join_request
 from protocol.group.movemaker import (
     build_admit,
@@ -25,19 +26,18 @@ from protocol.group.movemaker import (
     build_remove,
     build_return,
 )
+from protocol.group.name import home_draw
 from protocol.node.attendance import Attendance
 from protocol.node.effects import Effect, Incoming
 from protocol.node.hand_over import HandOver
 from protocol.node.messages import ProofPart
 from protocol.node.proofs import ProofDesk
+from protocol.node.proposals import Make
 from protocol.node.surroundings import Surroundings
 from protocol.units import OperatorKey
 
 REQUESTS_MAX = 256
 """Operators whose requests are remembered; the oldest is forgotten first (they are repeated)."""
-
-Maker = Callable[[], bytes]
-"""Makes the body of a block; raises a `ProtocolError` when it cannot be made now."""
 
 
 class Admissions:
@@ -104,57 +104,57 @@ class Admissions:
 
     # What this voter would propose, most urgent first.
 
-    def arrivals(self) -> Iterator[Maker]:
+    def endings(self) -> Iterator[Make]:
         """Yield what ends tickets that lead here, takes back who was not taken in, and lets return."""
         state = self._around.own()
         if state is None:
             return
-        chain, elsewhere = self._chain, self._around.elsewhere
         for ticket in self._around.tickets.leading_to(state.prefix):
-            yield partial(build_expire, state, chain, elsewhere, ticket.ticket)
-            yield partial(build_refuse, state, chain, elsewhere, ticket.ticket)
+            yield partial(build_expire, ticket=ticket.ticket)
+            yield partial(build_refuse, ticket=ticket.ticket)
             nonce = self._desk.satisfied(ticket.ticket)
             if nonce is not None:
-                yield partial(build_admit, state, chain, elsewhere, ticket.ticket, nonce)
-        yield from self._readmissions(state)
-        for key, request in tuple(self._requests.items()):
-            if key in state.left:
-                yield partial(build_return, state, chain, elsewhere, key, request.verdict)
-
-    def _readmissions(self, state: DataChain) -> Iterator[Maker]:
-        chain, elsewhere = self._chain, self._around.elsewhere
+                yield partial(build_admit, ticket=ticket.ticket, nonce=nonce)
         for ending in self._around.tickets.endings():
             key, away = ending.ticket.operator_key, state.away.get(ending.ticket.operator_key)
             if away is not None and away.ticket == ending.ticket.ticket and away.why is not Move.JOIN:
-                yield partial(build_readmit, state, chain, elsewhere, key, ending.block_hash)
+                yield partial(build_readmit, operator_key=key, ending=ending.block_hash)
+        for key, request in tuple(self._requests.items()):
+            if key in state.left:
+                yield partial(build_return, operator_key=key, verdict=request.verdict)
 
-    def departures(self) -> Iterator[Maker]:
-        """Yield what removes members, sends newcomers on, and takes those for full that came back."""
+    def removals(self) -> Iterator[Make]:
+        """Yield what removes members."""
         state = self._around.own()
         if state is None:
             return
-        yield from self._removals(state)
-        chain, elsewhere = self._chain, self._around.elsewhere
-        for key in state.returning:
-            if self.hand_over.is_satisfied(key):
-                yield partial(build_rejoin, state, chain, key)
-        for key, request in tuple(self._requests.items()):
-            ending = self._around.tickets.ending_of(key)
-            ended = ending.block_hash if ending else b""
-            yield partial(build_join, state, chain, elsewhere, key, request.verdict, ended)
-
-    def _removals(self, state: DataChain) -> Iterator[Maker]:
-        chain, elsewhere = self._chain, self._around.elsewhere
         for key in self.attendance.silent(state, self._tip):
-            yield partial(build_remove, state, chain, elsewhere, key, Removal.SILENT)
+            yield partial(build_remove, operator_key=key, reason=Removal.SILENT)
         for member in state.membership.members:
             key = OperatorKey(member.operator_key)
             failed = self._around.last_verdicts.failures(key)
             if failed:
                 proofs = [found.block_hash for found in failed]
-                yield partial(build_remove, state, chain, elsewhere, key, Removal.CHALLENGES, proofs)
+                yield partial(build_remove, operator_key=key, reason=Removal.CHALLENGES, proofs=proofs)
             if state.book.of(key, state.stamp_height) is None:
-                yield partial(build_remove, state, chain, elsewhere, key, Removal.DEREGISTERED)
+                yield partial(build_remove, operator_key=key, reason=Removal.DEREGISTERED)
+
+    def moves(self) -> Iterator[Make]:
+        """Yield what takes those for full that came back, and sends those on that ask for a place."""
+        state = self._around.own()
+        if state is None:
+            return
+        for key in state.returning:
+            if self.hand_over.is_satisfied(key):
+                yield partial(_rejoin, operator_key=key)
+        for key, request in tuple(self._requests.items()):
+            if key in state.granted and key not in state.away:
+                continue
+            if not state.covers(home_draw(key)):
+                continue
+            ending = self._around.tickets.ending_of(key)
+            ended = ending.block_hash if ending else b""
+            yield partial(build_join, operator_key=key, verdict=request.verdict, ending=ended)
 
     # What this voter affirms of a block that may follow by the rules.
 
@@ -173,11 +173,5 @@ class Admissions:
                 return True
 
 
-def first_made(makers: Iterator[Maker]) -> bytes | None:
-    """Return the first body that can be made now, or None."""
-    for make in makers:
-        try:
-            return make()
-        except ProtocolError:
-            continue
-    return None
+def _rejoin(state: DataChain, chain: ChainView, elsewhere: Elsewhere, operator_key: OperatorKey) -> bytes:
+    return build_rejoin(state, chain, operator_key)

@@ -28,8 +28,10 @@ from protocol.group.data_chain import DataChain
 from protocol.group.elsewhere import Standing
 from protocol.group.membership import Member
 from protocol.node.effects import Persist
+from protocol.node.last_verdicts import LastVerdicts
 from protocol.node.lives import Lives
 from protocol.node.records import BLOCK, Records, block_key, block_order
+from protocol.node.tickets import Tickets
 from protocol.payout.claims import VerdictRecord
 from protocol.payout.list_blocks import Reach
 from protocol.payout.list_header import Head
@@ -45,7 +47,8 @@ Place = tuple[str, int]
 class Archive:
     """What is decided in all groups; fulfils `Elsewhere` and `ListSource`."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, verdicts_kept: int) -> None:
+        """Hold nothing yet; of each operator the verdicts of so many challenges are kept at hand."""
         self._records = records
         self.lives = Lives()
         self._places: dict[Hash32, Place] = {}
@@ -61,6 +64,9 @@ class Archive:
         self._left_hashes: dict[Hash32, Place] = {}
         self._next = 0
         self._new: list[tuple[Hash32, DataBlock]] = []
+        self.tickets = Tickets()
+        """Who is under way between groups."""
+        self.last_verdicts = LastVerdicts(verdicts_kept)
 
     # What is applied.
 
@@ -118,7 +124,10 @@ class Archive:
             self._registers.setdefault(block.prefix, []).append((block.height, block.stamp_height, hashed))
         if isinstance(payload, VerdictPayload):
             self._verdicts.setdefault(payload.seq, []).append(hashed)
-        self._keep(self._stand(hashed, block, payload))
+        standing = self._stand(hashed, block, payload)
+        self.tickets.note(standing)
+        self.last_verdicts.note(standing)
+        self._keep(standing)
 
     def _stand(self, hashed: Hash32, block: DataBlock, payload: Payload) -> Standing:
         """Return what is read of a block: not what its verdicts follow from, which is in the record."""

@@ -54,7 +54,7 @@ class Groups(LiveGroups):
         forwarding: Forwarding,
     ) -> None:
         """Take up every group's chain where the records end."""
-        super().__init__(signer.operator_key, records)
+        super().__init__(signer.operator_key, records, genesis.parameters.challenge_failures)
         self.affirmed_by: list[MayAffirm] = []
         """What a voter asks besides the rules before it prevotes a block, by those who can tell."""
         self._signer = signer

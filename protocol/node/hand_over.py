@@ -11,7 +11,7 @@ from protocol.crypto import sha3_256
 from protocol.errors import ProtocolError
 from protocol.group.data_block import block_hash, decode_certified
 from protocol.node.effects import Effect, Send
-from protocol.node.messages import BlocksRequest, pack_plain
+from protocol.node.messages import BlocksRequest, Want, pack_plain
 from protocol.node.surroundings import Surroundings
 from protocol.units import Hash32, OperatorKey
 
@@ -70,7 +70,9 @@ class HandOver:
             due = now >= asked.at + ASKED_MILLISECONDS and asked.times < ASKED_MAX
             if due and not asked.is_satisfied:
                 asked.at, asked.times = now, asked.times + 1
-                request = BlocksRequest(network=self._network, wants=((asked.prefix, asked.height),))
+                request = BlocksRequest(
+                    network=self._network, wants=(Want(prefix=asked.prefix, first=asked.height),)
+                )
                 effects.append(Send(key, pack_plain(request)))
         return effects
 

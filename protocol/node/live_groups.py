@@ -8,7 +8,7 @@ group's chain `group`'s. Spec: `spec/node.md`, `spec/membership.md`.
 from collections.abc import Iterator, Mapping
 
 from protocol.group.data_block import RegisterPayload
-from protocol.group.kinds.registers import entries_of
+from protocol.group.kinds.registers import read_entries
 from protocol.group.name import NAME_BITS, bits, home_draw
 from protocol.group.quorum import Electorate
 from protocol.node.archive import Archive
@@ -24,8 +24,9 @@ from protocol.units import Hash32, OperatorKey
 class LiveGroups:
     """The machines of the live groups, by prefix."""
 
-    def __init__(self, me: OperatorKey, records: Records) -> None:
-        self.archive = Archive(records)
+    def __init__(self, me: OperatorKey, records: Records, verdicts_kept: int) -> None:
+        """Hold nothing yet; of each operator the verdicts of so many challenges are kept at hand."""
+        self.archive = Archive(records, verdicts_kept)
         self._me = me
         self._live: dict[str, GroupMachine] = {}
         """Sorted."""
@@ -102,7 +103,7 @@ class LiveGroups:
             for hashed in untaken(state, self.archive):
                 standing = self.archive.standing(hashed) if hashed not in self._book_with else None
                 if standing is not None and isinstance(standing.payload, RegisterPayload):
-                    entries = entries_of(state, standing.payload)
+                    entries = read_entries(standing.payload)
                     self._book = self._book.apply_all(entries, standing.block.stamp_height)
                     self._book_with[hashed] = None
         return self._book

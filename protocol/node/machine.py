@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from protocol.chain.view import ChainView
 from protocol.codec import MESSAGE_SIZE_MAX, Decoder, Wire
 from protocol.crypto import SIGNATURE_SIZE, Signer
-from protocol.errors import MalformedMessage, ProtocolError, WrongNetwork
+from protocol.errors import InvalidProof, MalformedMessage, ProtocolError, WrongNetwork
 from protocol.genesis import Genesis, network_id
 from protocol.group.data_block import DataBlock, RegisterPayload, VerdictPayload, decode_payload
+from protocol.group.join_request import JoinRequest
 from protocol.group.membership import Membership
 from protocol.group.vote import LIST_ELECTORATE, Proposal, Vote
 from protocol.group.vote_guard import VoteGuard
@@ -40,6 +41,8 @@ from protocol.node.messages import (
     Forward,
     ListAnswer,
     ListRequest,
+    ProofHeld,
+    ProofPart,
     Responses,
     ResponsesRequest,
     Status,
@@ -49,12 +52,13 @@ from protocol.node.messages import (
 from protocol.node.proposals import Candidates
 from protocol.node.records import Records
 from protocol.node.registrar import Registrar
+from protocol.node.seating import Seating
 from protocol.node.tracker import Tracker
 from protocol.tracking.observation import Observation
 from protocol.tracking.registration import Deregistration, Registration
 from protocol.tracking.registration_book import RegistrationBook
 from protocol.tracking.response import Receipt, Response
-from protocol.units import OperatorKey
+from protocol.units import Hash32, OperatorKey
 
 REPEAT_MILLISECONDS = 2_000
 """How often a node says where it is and repeats what is still waiting."""
@@ -63,7 +67,7 @@ DECIDED_AT_ONCE_MAX = 64
 RESPONSE_HEAD = b"\x9a\xa8response"
 """How the body of every response begins: its array header and tag."""
 
-Statement = Response | Receipt | Observation | Vote | Proposal | Registration
+Statement = Response | Receipt | Observation | Vote | Proposal | Registration | JoinRequest
 Message = (
     Status
     | BlocksRequest
@@ -74,6 +78,8 @@ Message = (
     | ResponsesRequest
     | Responses
     | Deregistration
+    | ProofPart
+    | ProofHeld
 )
 
 _decode_statement: Decoder[Statement] = Decoder(Statement, MESSAGE_SIZE_MAX)
@@ -84,9 +90,19 @@ class Node:
     """One node. Every method takes an input and returns what the shell must do, in order."""
 
     def __init__(
-        self, genesis: Genesis, signer: Signer, chain: ChainView, records: Records, guard: VoteGuard
+        self,
+        genesis: Genesis,
+        signer: Signer,
+        chain: ChainView,
+        records: Records,
+        guard: VoteGuard,
+        *,
+        joins: bool = True,
     ) -> None:
-        """Restore the machine from its records; `start` must follow before any other input."""
+        """Restore the machine from its records; `start` must follow before any other input.
+
+        With `joins` false it never asks for a place in a group.
+        """
         self.genesis = genesis
         self.network = network_id(genesis)
         self.operator_key: OperatorKey = signer.operator_key
@@ -102,6 +118,7 @@ class Node:
         self.registrar = Registrar(genesis, everybody, records)
         self.forwarding = Forwarding(self.network, self.operator_key, everybody)
         self.groups = Groups(genesis, signer, chain, records, guard, self.forwarding)
+        self.seating = Seating(genesis, signer, chain, self.groups, joins=joins)
         self.tracker = Tracker(genesis, signer, chain, records)
         self.lister = Lister(genesis, chain, self.groups, signer, guard, records, everybody)
         self.catch_up = CatchUp(genesis, self.operator_key, self.groups, self.lister, everybody)
@@ -112,6 +129,7 @@ class Node:
             Vote: self._on_ballot,
             Proposal: self._on_ballot,
             Registration: self._on_entry,
+            JoinRequest: self._on_join_request,
         }
         self._messages: dict[type, Callable[..., list[Effect]]] = {
             Status: self._on_status,
@@ -123,6 +141,8 @@ class Node:
             ResponsesRequest: self._on_responses_request,
             Responses: self._on_responses,
             Deregistration: self._on_entry,
+            ProofPart: self._on_proof_part,
+            ProofHeld: self._on_proof_held,
         }
 
     # Inputs.
@@ -171,12 +191,14 @@ class Node:
         effects += self.tracker.tick()
         effects += self.groups.tick(self._now, votes=not self.lister.contradicted)
         effects += self.lister.tick(self._now, votes=not self.group.contradicted)
+        effects += self.seating.tick(self._now)
         return effects + self._settle() + self.catch_up.ask(self._now)
 
     def connect(self, height: int, block_hash: bytes) -> list[Effect]:
         """A block joined the active chain; the chain view holds it already."""
         effects = self.tracker.connect(height, self.groups)
         effects += self.groups.connected(height, self._now) + self.lister.connected(height)
+        effects += self.seating.look()
         return effects + self._settle()
 
     def disconnect(self, height: int, block_hash: bytes) -> list[Effect]:
@@ -189,6 +211,10 @@ class Node:
     def probed(self, result: ProbeResult) -> list[Effect]:
         """A dial-back ended."""
         return self.tracker.probed(result) + self._settle()
+
+    def mined(self, ticket: Hash32, nonce: int) -> list[Effect]:
+        """The join proof of a ticket of ours was found."""
+        return self.seating.mined(ticket, nonce, self._now)
 
     def submit(self, packed: bytes) -> list[Effect]:
         """Take a registration or deregistration of our own user; raises `ProtocolError` with the reason."""
@@ -250,6 +276,7 @@ class Node:
             return []
         if statement.electorate == LIST_ELECTORATE:
             return self.lister.receive(envelope, statement, self._now)
+        self.seating.on_vote(envelope, statement)
         return self.groups.receive(envelope, statement, self._now)
 
     def _on_entry(self, *arguments: object) -> list[Effect]:
@@ -260,6 +287,16 @@ class Node:
             self.groups.moved()
         return effects
 
+    def _on_join_request(self, request: JoinRequest, envelope: bytes, _: Incoming) -> list[Effect]:
+        self.seating.on_request(request, envelope)
+        return []
+
+    def _on_proof_part(self, part: ProofPart, incoming: Incoming) -> list[Effect]:
+        return self.seating.on_part(part, incoming)
+
+    def _on_proof_held(self, word: ProofHeld, incoming: Incoming) -> list[Effect]:
+        return self.seating.on_held(word, incoming, self._now)
+
     def _on_status(self, status: Status, incoming: Incoming) -> list[Effect]:
         return self.catch_up.on_status(status, incoming.peer, self._now)
 
@@ -269,6 +306,7 @@ class Node:
     def _on_blocks(self, blocks: Blocks, incoming: Incoming) -> list[Effect]:
         """Take blocks up to the first bad one: what the good ones did must still reach the disk."""
         effects: list[Effect] = []
+        self.seating.on_blocks(blocks.blocks, incoming)
         for block in blocks.blocks:
             try:
                 effects += self.groups.take_block(block, self._now)
@@ -311,6 +349,7 @@ class Node:
                 break
             for block in decided:
                 effects += self._on_decided(block)
+            effects += self.seating.look()
         return effects + self.forwarding.due(self._now) + self._look_round()
 
     def _look_round(self) -> list[Effect]:
@@ -331,7 +370,15 @@ class Node:
     def _candidates(self) -> Candidates:
         """Return what the next block could be made of."""
         registrations, deregistrations = self.registrar.offer(self.group.state.book, self.group.state.prefix)
-        return Candidates(self.tracker.judged(self.groups, self._now), registrations, deregistrations)
+        admissions = self.seating.admissions
+        return Candidates(
+            self.tracker.judged(self.groups, self._now),
+            registrations,
+            deregistrations,
+            endings=tuple(admissions.endings()),
+            removals=tuple(admissions.removals()),
+            moves=tuple(admissions.moves()),
+        )
 
     def _on_decided(self, block: DataBlock) -> list[Effect]:
         """Tell everybody whom a decided block of any group concerns."""
@@ -348,11 +395,11 @@ class Node:
 
 
 def blame(incoming: Incoming, error: ProtocolError) -> list[Effect]:
-    """Drop a message; whoever sent malformed bytes directly loses its connection.
+    """Drop a message; whoever sent malformed bytes or a wrong proof directly loses its connection.
 
     Gossip is passed on by honest nodes that could not know, and what is stale, of another network
     or signed by nobody of weight may be an honest delay.
     """
-    if not incoming.topic and isinstance(error, MalformedMessage):
+    if not incoming.topic and isinstance(error, MalformedMessage | InvalidProof):
         return [Punish(incoming.peer, str(error))]
     return [Announce("message.refused", {"peer": incoming.peer.hex()[:16], "reason": str(error)})]

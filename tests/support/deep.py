@@ -10,7 +10,7 @@ from tests.support.operators import Operator, operator
 
 FOUNDERS = tuple(operator(number) for number in range(4))
 NEWCOMER = operator(9)
-WIDE: Parameters = replace(MINIMAL, preset="wide", response_window=3)
+WIDE: Parameters = replace(MINIMAL, preset="wide", response_window=3, silence=1_000)
 """Challenge 2 opens at 8, closes at 11, is judged at 12. Burial 1: two replaced blocks are too many."""
 
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 
 from protocol.errors import ProtocolError
 from protocol.genesis import Genesis
+from protocol.group.join_proof import JoinProver
 from protocol.group.vote import Slot
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.effects import (
     Announce,
     Effect,
     Incoming,
+    Mine,
     Persist,
     Probe,
     ProbeResult,
@@ -36,6 +38,8 @@ from tests.support.operators import Operator
 from zenp2p.store import MemoryStore
 
 DELIVERIES_MAX = 200_000
+TRIES_MAX = 1 << 16
+"""Of a join proof; four zero bits take sixteen on average."""
 TICK = 100
 
 
@@ -70,9 +74,12 @@ class Cluster:
         others: Sequence[Operator] = (),
         genesis: Genesis | None = None,
         stake: int | None = None,
+        joins: bool = False,
     ) -> None:
+        """With `joins` those who are no members ask for a place."""
         self.genesis = genesis or founded_by(founders)
         amount = self.genesis.parameters.stake if stake is None else stake
+        self.joins = joins
         self.chain = MemoryChain()
         self.chain.mine(pay=[(one.stake_address, amount) for one in (*founders, *others)])
         self.now = 0
@@ -175,6 +182,8 @@ class Cluster:
                     self._send(peer, effect.peer, "", effect.data)
                 case Probe():
                     self._probe(peer, effect)
+                case Mine():
+                    self._mine_proof(peer, effect)
                 case Subscribe():
                     peer.topics.add(effect.topic)
                 case Unsubscribe():
@@ -200,7 +209,7 @@ class Cluster:
         votes: Sequence[tuple[Slot, Hash32]] = (),
     ) -> Peer:
         store = store or MemoryStore()
-        node = Node(self.genesis, operator.signer, self.chain, store, VoteGuard(votes))
+        node = Node(self.genesis, operator.signer, self.chain, store, VoteGuard(votes), joins=self.joins)
         return Peer(operator, node, store, list(votes), seen=self.chain.tip()[0])
 
     def _publish(self, peer: Peer, effect: Publish) -> None:
@@ -218,6 +227,14 @@ class Cluster:
             self.carry(target, target.node.receive([Incoming(sender.key, sender.ip, topic, data)]))
 
         self._queue.append((to, act))
+
+    def _mine_proof(self, peer: Peer, wanted: Mine) -> None:
+        def act() -> None:
+            nonce = JoinProver(wanted.operator_key, wanted.ticket, wanted.bits).search(TRIES_MAX)
+            assert nonce is not None
+            self.carry(peer, peer.node.mined(wanted.ticket, nonce))
+
+        self._queue.append((peer.operator.key, act))
 
     def _probe(self, peer: Peer, probe: Probe) -> None:
         def act() -> None:

@@ -37,12 +37,12 @@ class GroupMethods:
 
     async def show(self, params: GroupParams) -> object:
         """All live groups, or the one with a prefix; the last moves of the whole network, oldest first."""
-        states = self._node.groups.states()
+        states = tuple(machine.state for machine in self._node.groups)
         if params.prefix is not None:
             states = tuple(state for state in states if state.prefix == params.prefix)
             if not states:
                 raise NotFound(f"no live group has the prefix {params.prefix!r}")
-        moves = self._node.groups.tickets.moves()
+        moves = self._node.groups.archive.tickets.moves()
         shown = moves[-min(max(params.moves, 0), MOVES_MAX) :] if params.moves > 0 else ()
         return {
             "groups": [describe_group(state) for state in states],
