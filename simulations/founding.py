@@ -22,8 +22,14 @@ from protocol.tracking.registration import build_registration
 from protocol.units import COIN, OperatorKey
 from simulations.chain import SimulatedBlock, extend
 
-PARAMETERS: Parameters = replace(MINIMAL, preset="simulation", burial=2)
-"""Burial 2, so that a reorganisation of allowed depth can exchange an anchor and what follows it."""
+PARAMETERS: Parameters = replace(
+    MINIMAL, preset="simulation", burial=2, group_size=40, silence=1_000, challenge_failures=255
+)
+"""Burial 2, so that a reorganisation of allowed depth can exchange an anchor and what follows it.
+
+One group decides through all faults: it never splits, nobody is let go for being down, and whom it expels
+has contradicted himself.
+"""
 CHAIN = replace(rules.DEVNET, name="simulation", coinbase_maturity=2)
 FIRST_CHALLENGE_HEIGHT = 8
 CARRIED = 7

@@ -169,7 +169,7 @@ class Host:
         if self._options.plant is Plant.FORGET_VOTE:
             self._forget_votes()
         guard = VoteGuard(self.disk.votes)
-        self.node = Node(self._founded.genesis, self.party.signer, self.view, self.disk, guard)
+        self.node = Node(self._founded.genesis, self.party.signer, self.view, self.disk, guard, joins=False)
         for topic in self.node.topics:
             self.network.subscribe(self.number, topic)
         self._step(lambda node: node.start(self._scheduler.now_ms))

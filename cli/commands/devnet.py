@@ -123,17 +123,14 @@ def devnet(
 
 def _launcher(folder: Path, ground: "Ground", nodes: int | None, group_size: int) -> "Launcher":
     """Found a network in a new folder, and return what runs it."""
-    from protocol.codec import replace
-    from protocol.parameters import DEVNET
-    from zenp2p.devnet.foundry import YOUNG_AGE, Plan, found_network, many_posts, standard_posts
+    from zenp2p.devnet.foundry import found_network, many_posts, plan_of_groups, standard_posts
     from zenp2p.devnet.launcher import Launcher
     from zenp2p.devnet.many_groups import ManyGroups
 
     if nodes is None:
         return Launcher(found_network(folder, standard_posts(announced=ground.announces), ground), ground)
-    parameters = replace(DEVNET, group_size=group_size)
-    plan = Plan(parameters, YOUNG_AGE, even_halves=True)
-    return ManyGroups(found_network(folder, many_posts(nodes), ground, plan), ground)
+    founded = found_network(folder, many_posts(nodes), ground, plan_of_groups(group_size))
+    return ManyGroups(founded, ground)
 
 
 def _ground(chain: str, folder: Path, start_delay: int) -> "Ground":

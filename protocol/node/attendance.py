@@ -2,7 +2,7 @@
 
 Answers for: a voter votes for a removal only on what it missed itself, for so long that neither a lost
 message nor a restart explains it. It is not kept over a restart: who has just begun to listen has missed
-nothing yet. Spec: `spec/removal.md`.
+nothing yet. Spec: `spec/membership.md`.
 """
 
 from collections.abc import Iterator

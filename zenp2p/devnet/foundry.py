@@ -137,6 +137,11 @@ def many_posts(nodes: int) -> tuple[Post, ...]:
     )
 
 
+def plan_of_groups(group_size: int) -> Plan:
+    """Return what a network is founded on whose one group splits as soon as it may."""
+    return Plan(replace(DEVNET, group_size=group_size), YOUNG_AGE, even_halves=True)
+
+
 def found_network(folder: Path, posts: Sequence[Post], ground: Ground, plan: Plan = Plan()) -> FoundedNetwork:
     """Make a network on a chain, below a new `folder`."""
     folder.mkdir(parents=True, mode=0o700)
