@@ -9,7 +9,7 @@ from protocol.errors import NotYetKnown, StaleMessage
 from protocol.group.data_block import Kind, RegisterPayload, VerdictPayload
 from protocol.group.elsewhere import Around, Standing
 from protocol.group.kinds.partition import asks_to_merge, awaits_verdict, may_split, must_merge
-from protocol.group.kinds.registers import entries_of, take_up
+from protocol.group.kinds.registers import read_entries, take_up
 from protocol.group.regions import is_partition, uncovered
 from protocol.tracking.registration_book import RegistrationBook
 from tests.support.groups_world import Groups
@@ -128,7 +128,7 @@ def check_books(walk: Walk) -> None:
     everything = founded.book
     for one in world.standings.values():
         if isinstance(one.payload, RegisterPayload):
-            everything = everything.apply_all(entries_of(founded, one.payload), one.block.stamp_height)
+            everything = everything.apply_all(read_entries(one.payload), one.block.stamp_height)
     for prefix in world.states:
         book, due = taken_up(world, prefix)
         assert book == everything, prefix

@@ -11,7 +11,7 @@ from tests.support.groups_world import Groups
 def archive_of(world: Groups) -> Archive:
     """What a node holds that has applied the world's blocks, in which the whole has split once."""
     disk = Disk()
-    archive = Archive(disk)
+    archive = Archive(disk, 3)
     archive.lives.begin(world.past["", 0])
     for data in world.blocks:
         certified = decode_certified(data)
