@@ -102,6 +102,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     free_mib_min: Annotated[
         int, Meta(ge=1, description="free disk space (MiB) below which nothing more is written")
     ] = 256
+    join_groups: Annotated[
+        bool, Meta(description="ask for a place in a group, and vote there; no: answer challenges only")
+    ] = True
     network: NetworkSettings = NetworkSettings()
     chain: ChainSettings = ChainSettings()
     rpc: RpcSettings = RpcSettings()

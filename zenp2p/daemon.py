@@ -196,7 +196,14 @@ class Daemon:
             complete=opened.vote_file.complete,
         )
         await opened.chain.prepare()
-        node = make_node(opened.genesis, opened.signer, opened.chain.index, opened.store, guard)
+        node = make_node(
+            opened.genesis,
+            opened.signer,
+            opened.chain.index,
+            opened.store,
+            guard,
+            joins=opened.config.join_groups,
+        )
         async with open_network(opened.seed, listen, nursery) as network, trio.open_nursery() as tasks:
             daemon = cls(opened, node, guard, network, tasks, with_chain=with_chain)
             for text in settings.peers:

@@ -111,6 +111,10 @@ class ManyGroups(Launcher):
         self._paid.append(self.progress.txids)
         self.period = Period(self.period + 1)
 
+    def verify_command(self) -> list[str]:
+        """Return the command with which a wallet verifies the last list from files alone."""
+        return [*super().verify_command(), "--chain-of-lists", str(self.network.folder)]
+
     def report(self) -> dict[str, Any]:
         """Return what happened; the parts about one list are of the last one."""
         self.list_file, self.period = self.lists[len(self._paid) - 1], Period(self.period - 1)

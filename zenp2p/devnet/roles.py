@@ -71,8 +71,10 @@ class LazyNode(Node):
         chain: ChainView,
         records: Records,
         guard: VoteGuard,
+        *,
+        joins: bool,
     ) -> None:
-        super().__init__(genesis, signer, chain, records, guard)
+        super().__init__(genesis, signer, chain, records, guard, joins=joins)
         self._own = own
         self._signer = signer
         self._copied, self._source = -1, b""
