@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from protocol.chain.view import ChainView
+from protocol.crypto import verify_envelope
 from protocol.errors import StaleMessage
 from protocol.genesis import Genesis, network_id
 from protocol.group.data_block import AdmitPayload, Move, Payload, RelocatePayload, Removal, RemovePayload
@@ -27,6 +28,7 @@ from protocol.group.movemaker import (
     build_return,
 )
 from protocol.group.name import home_draw
+from protocol.group.vote import Statement
 from protocol.node.attendance import Attendance
 from protocol.node.effects import Effect, Incoming
 from protocol.node.hand_over import HandOver
@@ -72,11 +74,17 @@ class Admissions:
         """Take a part of a join proof; raises `InvalidProof`."""
         return [*self._desk.take(incoming, part, self._tip)]
 
-    def on_vote(self, voter: OperatorKey) -> None:
-        """Note that a vote came, its signature checked."""
-        state = self._around.own()
-        if state is not None:
-            self.attendance.hear(voter, state, self._tip)
+    def on_vote(self, statement: Statement, envelope: bytes) -> None:
+        """Note who votes in our group; raises `InvalidSignature`.
+
+        A vote on a block that is decided shows that its voter is there as well as any other.
+        """
+        state, attendance = self._around.own(), self.attendance
+        if state is None or statement.electorate != state.electorate_name or statement.height < state.height:
+            return
+        if attendance.is_news(statement.signer, statement.height, self._tip):
+            verify_envelope(envelope, statement.signer)
+            attendance.hear(statement.signer, statement.height, state, self._tip)
 
     def look(self) -> list[Effect]:
         """Go on with the chain and the blocks as they are now: expect proofs, begin hand-overs."""

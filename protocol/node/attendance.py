@@ -6,7 +6,7 @@ nothing yet. Spec: `spec/membership.md`.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from protocol.group.state import GroupState
 from protocol.parameters import Parameters
@@ -21,7 +21,7 @@ class Heard:
     """Where things stood when a voter was heard last."""
 
     height: int
-    """Of the data chain."""
+    """Of the data block on which it voted; at the beginning of the last one that is certified."""
     tip: int
     """Of the chain."""
     events: int
@@ -42,15 +42,20 @@ class Attendance:
         self._prefix: str | None = None
         self._heard: dict[OperatorKey, Heard] = {}
 
-    def hear(self, key: OperatorKey, state: GroupState, tip: int) -> None:
-        """A vote of this voter came, its signature checked."""
+    def hear(self, key: OperatorKey, height: int, state: GroupState, tip: int) -> None:
+        """A vote of this voter on the block at a height came, its signature checked."""
         if state.prefix == self._prefix and key in state.electorate:
-            self._heard[key] = self._now(key, state, tip)
+            now, before = self._now(key, state, tip), self._heard.get(key)
+            heard = min(height, state.height + 1)  # nobody votes ahead for the times to come
+            self._heard[key] = replace(now, height=max(heard, before.height if before else 0))
 
-    def is_news(self, key: OperatorKey, state: GroupState) -> bool:
-        """Whether a vote of this voter would tell more than the last one did."""
+    def is_news(self, key: OperatorKey, height: int, tip: int) -> bool:
+        """Whether a vote of this voter on the block at a height would tell more than the last one did.
+
+        One on the same block does when the chain went on: it is still there.
+        """
         heard = self._heard.get(key)
-        return heard is None or heard.height < state.height
+        return heard is None or heard.height < height or heard.tip < tip
 
     def look(self, state: GroupState | None, tip: int) -> None:
         """Go on with this state of our group: who is new there begins to be missed from now on."""
@@ -75,9 +80,11 @@ class Attendance:
         return enough and tip - heard.tip >= self._parameters.silence
 
     def missed(self, key: OperatorKey, state: GroupState) -> int:
-        """Return how many blocks were decided since a voter was heard last; 0 for who is no voter here."""
+        """Return how many blocks were decided without a voter, in a row; 0 for who is no voter here."""
         heard = self._heard.get(key)
-        return state.height - heard.height if heard is not None and state.prefix == self._prefix else 0
+        if heard is None or state.prefix != self._prefix:
+            return 0
+        return max(0, state.height - heard.height)
 
     def silent(self, state: GroupState, tip: int) -> list[OperatorKey]:
         """Return the voters that may go, sorted."""

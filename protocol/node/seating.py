@@ -7,7 +7,7 @@ Answers for: the two machines see the same groups, and inputs reach whom they co
 from collections.abc import Sequence
 
 from protocol.chain.view import ChainView
-from protocol.crypto import Signer, verify_envelope
+from protocol.crypto import Signer
 from protocol.genesis import Genesis
 from protocol.group.data_block import DataBlock, Payload
 from protocol.group.data_chain import DataChain
@@ -64,8 +64,9 @@ class AroundGroups:
         return next((one.state for one in self._groups if operator_key in one.state.left), None)
 
     def block_hash(self, prefix: str, height: int) -> Hash32 | None:
-        """Return the hash of a data block that is held, or None."""
-        return self._groups.archive.block_hash(prefix, height)
+        """Return the hash of a data block that is held, or None: what a chain begins with is no block."""
+        archive = self._groups.archive
+        return archive.block_hash(prefix, height) if archive.certified(prefix, height) is not None else None
 
 
 class Seating:
@@ -117,12 +118,5 @@ class Seating:
             self._groups.moved()
 
     def on_vote(self, envelope: bytes, statement: Statement) -> None:
-        """Note who votes in our group; raises `InvalidSignature`.
-
-        A vote on a block that is decided shows that its voter is there as well as any other.
-        """
-        state, attendance = self._groups.own.state, self.admissions.attendance
-        ours = statement.electorate == state.electorate_name and statement.height >= state.height
-        if ours and attendance.is_news(statement.signer, state):
-            verify_envelope(envelope, statement.signer)
-            self.admissions.on_vote(statement.signer)
+        """Note who votes in our group; raises `InvalidSignature`."""
+        self.admissions.on_vote(statement, envelope)

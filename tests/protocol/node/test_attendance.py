@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from protocol.codec import replace as replace_fields
 from protocol.group.data_chain import DataChain
 from protocol.node.attendance import Attendance, blocks_missed
 from protocol.parameters import MINIMAL, ZEN
@@ -46,10 +47,35 @@ def test_blocks_or_links_and_heights_must_pass(blocks: int, links: int, heights:
 
 def test_a_vote_begins_the_time_anew() -> None:
     attendance = listening()
-    attendance.hear(OTHER, state_at(20), 100 + SILENCE)
-    assert not attendance.is_silent(OTHER, state_at(21), 101 + SILENCE)
-    assert attendance.is_silent(OTHER, state_at(22), 100 + 2 * SILENCE)
-    assert attendance.missed(OTHER, state_at(22)) == 2
+    attendance.hear(OTHER, 21, state_at(20), 100 + SILENCE)
+    assert attendance.missed(OTHER, state_at(21)) == 0, "it voted on that block"
+    assert not attendance.is_silent(OTHER, state_at(22), 100 + 2 * SILENCE)
+    assert not attendance.is_silent(OTHER, state_at(23), 99 + 2 * SILENCE)
+    assert attendance.is_silent(OTHER, state_at(23), 100 + 2 * SILENCE)
+    assert attendance.missed(OTHER, state_at(23)) == 2
+
+
+def test_who_voted_on_the_last_block_before_a_long_rest_is_not_missed() -> None:
+    """In a group that needs one block only, everybody would go with the first block after the rest."""
+    attendance = Attendance(ME, replace_fields(PARAMETERS, group_size=2))
+    attendance.look(state_at(10), 100)
+    attendance.hear(OTHER, 11, state_at(10), 100)
+    assert not attendance.is_silent(OTHER, state_at(11), 100 + 10 * SILENCE)
+    attendance.hear(OTHER, 11, state_at(10), 100 + 10 * SILENCE)
+    assert not attendance.is_silent(OTHER, state_at(12), 101 + 10 * SILENCE), "it went on saying so"
+
+
+def test_nobody_votes_ahead_for_the_times_to_come() -> None:
+    attendance = listening()
+    attendance.hear(OTHER, 1_000, state_at(10), 100)
+    assert attendance.is_silent(OTHER, state_at(13), 100 + SILENCE)
+
+
+def test_a_late_vote_on_an_older_block_takes_nothing_back() -> None:
+    attendance = listening()
+    attendance.hear(OTHER, 12, state_at(11), 100)
+    attendance.hear(OTHER, 11, state_at(11), 101)
+    assert attendance.missed(OTHER, state_at(13)) == 1
 
 
 def test_nobody_misses_itself_or_strangers() -> None:
@@ -71,6 +97,7 @@ def test_another_group_is_another_beginning() -> None:
     assert attendance.missed(OTHER, state_at(99, prefix="0")) == 0
 
 
-def test_only_a_vote_on_a_later_block_is_news() -> None:
+def test_a_vote_on_a_later_block_or_later_on_the_same_is_news() -> None:
     attendance = listening()
-    assert not attendance.is_news(OTHER, state_at(10)) and attendance.is_news(OTHER, state_at(11))
+    assert not attendance.is_news(OTHER, 10, 100)
+    assert attendance.is_news(OTHER, 11, 100) and attendance.is_news(OTHER, 10, 101)
