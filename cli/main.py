@@ -16,6 +16,7 @@ COMMANDS = {
     "challenge": Lazy(
         "cli.commands.challenge:challenge", "The challenge now, an earlier one, or one derived offline."
     ),
+    "group": Lazy("cli.commands.group:group", "Groups: how each stands, its members, and who moves."),
     "why": Lazy("cli.commands.why:why", "Why this node was paid or not for a challenge."),
     "payout": Lazy("cli.commands.payout:payout", "Payout lists: show, export, verify."),
     "treasury": Lazy(

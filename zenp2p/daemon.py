@@ -30,8 +30,10 @@ from zenp2p.announced import Announced
 from zenp2p.api.announcement_methods import AnnouncementMethods
 from zenp2p.api.chain_links import ChainLinks
 from zenp2p.api.chain_node_methods import ChainNodeMethods
+from zenp2p.api.challenge_methods import ChallengeMethods
 from zenp2p.api.context import Context
 from zenp2p.api.explorer_methods import ExplorerMethods
+from zenp2p.api.group_methods import GroupMethods
 from zenp2p.api.methods import Methods
 from zenp2p.api.node_methods import NodeMethods
 from zenp2p.api.payout_methods import PayoutMethods
@@ -169,11 +171,20 @@ class Daemon:
         self.rpc = RpcServer(self._methods(), opened.directory, rpc.host, rpc.port)
 
     def _methods(self) -> Methods:
-        context = Context(self.node, self.opened.chain, self.network, self._submit, self._problems)
+        context = Context(
+            self.node,
+            self.opened.chain,
+            self.network,
+            self._submit,
+            self._problems,
+            self.driver.proof_trials,
+        )
         links = ChainLinks(self.node, self.opened.chain.index)
         methods = Methods()
         ChainNodeMethods(context).register(methods)
         NodeMethods(context).register(methods)
+        ChallengeMethods(context).register(methods)
+        GroupMethods(context).register(methods)
         PayoutMethods(context, links).register(methods)
         TreasuryMethods(context).register(methods)
         ExplorerMethods(context, links).register(methods)

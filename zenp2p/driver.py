@@ -89,6 +89,10 @@ class Driver:
         self.halted = trio.Event()
         """Set when what the machine decided could not be written: its state is ahead of the disk."""
 
+    def proof_trials(self) -> int:
+        """Return how often our join proof was tried, the one that is searched or was last."""
+        return self._miner.trials
+
     async def step(self, act: Callable[[Node], list[Effect]]) -> None:
         """Let the machine take one input, then carry its effects out.
 

@@ -35,11 +35,13 @@ class JoinMiner:
         self._nursery = nursery
         self._thread = trio.CapacityLimiter(1)
         self._wanted: Mine | None = None
+        self.trials = 0
+        """Of the proof that is searched, or was last."""
 
     def start(self, mine: Mine) -> None:
         """Work on this proof from now on, and on no other; on the one that is worked on, just go on."""
         if mine != self._wanted:
-            self._wanted = mine
+            self._wanted, self.trials = mine, 0
             self._nursery.start_soon(self._mine, mine)
 
     async def _mine(self, mine: Mine) -> None:
@@ -49,6 +51,8 @@ class JoinMiner:
         nonce, tell_at = None, trio.current_time() + PROGRESS_SECONDS
         while nonce is None and self._wanted is mine:
             nonce = await trio.to_thread.run_sync(_turn, prover, limiter=self._thread)
+            if self._wanted is mine:
+                self.trials = prover.trials
             if trio.current_time() >= tell_at:
                 tell_at = trio.current_time() + PROGRESS_SECONDS
                 self._announce(Announce("join_proof.mining", {"ticket": ticket, "trials": prover.trials}))

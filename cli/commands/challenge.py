@@ -47,9 +47,18 @@ def _show(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
+    if result.get("unjudged") is not None:
+        result = {**result, "unjudged": _words(result["unjudged"]) or None}
     lists = {name: value for name, value in result.items() if isinstance(value, list | dict)}
     print_rows({name: value for name, value in result.items() if name not in lists})
     for name, value in lists.items():
         click.echo(f"{name}:")
         items = value.items() if isinstance(value, dict) else enumerate(value)
-        print_rows({f"  {key}": item for key, item in items})
+        print_rows({f"  {key}": _words(item) for key, item in items})
+
+
+def _words(item: Any) -> Any:
+    """Return a part of a part in words."""
+    if isinstance(item, dict):
+        return ", ".join(f"{name} {_words(value)}" for name, value in item.items())
+    return " ".join(map(str, item)) if isinstance(item, list) else item

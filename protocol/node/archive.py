@@ -27,6 +27,7 @@ from protocol.group.data_block import (
 from protocol.group.data_chain import DataChain
 from protocol.group.elsewhere import Standing
 from protocol.group.membership import Member
+from protocol.node.departures import Departures
 from protocol.node.effects import Persist
 from protocol.node.last_verdicts import LastVerdicts
 from protocol.node.lives import Lives
@@ -67,6 +68,7 @@ class Archive:
         self.tickets = Tickets()
         """Who is under way between groups."""
         self.last_verdicts = LastVerdicts(verdicts_kept)
+        self.departures = Departures()
 
     # What is applied.
 
@@ -127,6 +129,7 @@ class Archive:
         standing = self._stand(hashed, block, payload)
         self.tickets.note(standing)
         self.last_verdicts.note(standing)
+        self.departures.note(standing)
         self._keep(standing)
 
     def _stand(self, hashed: Hash32, block: DataBlock, payload: Payload) -> Standing:

@@ -97,6 +97,11 @@ class Ballot:
         """The chain or the pool moved: a value that could not be judged may be judged now."""
         return [] if self.decided else self._carry_out(self.consensus.revalidate(now))
 
+    @property
+    def has_spoken(self) -> bool:
+        """Whether we said anything at this height that is still kept."""
+        return self._count.get(self._signer.operator_key, 0) > 0
+
     def forget(self) -> list[Effect]:
         """Drop the record of this height; it is decided."""
         return [Persist(kept.key, None) for kept in self._kept.values()]

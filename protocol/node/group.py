@@ -63,11 +63,22 @@ class GroupMachine(FollowedChain):
         """When a block was last looked for: what time alone may bring is looked for once a tick."""
         self._moved = True
         self._began_at = chain.tip()[0]
+        self._last_word = (state.height, self._began_at)
+        """The data block about which we said something last, and our tip's height then."""
 
     @property
     def votes(self) -> bool:
         """Whether we have a vote on the next block."""
         return not self.state.is_closed and self._signer.operator_key in self.state.electorate
+
+    @property
+    def unheard(self) -> tuple[int, int]:
+        """How many blocks were certified here since the last one about which we said anything, or since we
+        had a vote here, or since we began; and if there are any, how many blocks of the chain joined since.
+        """
+        height, tip = self._last_word
+        blocks = self.state.height - height
+        return (blocks, max(0, self._chain.tip()[0] - tip)) if blocks > 0 else (0, 0)
 
     # What happens.
 
@@ -77,6 +88,7 @@ class GroupMachine(FollowedChain):
 
     def open(self, now: int) -> list[Effect]:
         """Begin, with what was said and heard about the next block before."""
+        self._last_word = (self.state.height, self._chain.tip()[0])
         self._open()
         if self.contradicted or self._ballot is None:
             return []
@@ -133,6 +145,7 @@ class GroupMachine(FollowedChain):
         self._offered, self._ballot = None, None
         self._moved = True
         if not self.votes:
+            self._last_word = (self.state.height, self._chain.tip()[0])
             return
         height, name = self.state.height + 1, self.state.electorate_name
         consensus = Consensus(
@@ -176,6 +189,8 @@ class GroupMachine(FollowedChain):
         effects: list[Effect] = []
         if self._ballot is None:
             return effects
+        if self._ballot.has_spoken:
+            self._last_word = (self.state.height + 1, self._chain.tip()[0])
         while self._ballot.accusations:
             effects += self.accuse(self._ballot.accusations.pop())
         if self._ballot.decided is not None and not self.contradicted:

@@ -51,6 +51,10 @@ class LastVerdicts:
         found = self._found.get(key)
         return found[-1] if found else None
 
+    def of(self, key: OperatorKey) -> tuple[Found, ...]:
+        """Return the verdicts of the newest challenges in which an operator was judged, oldest first."""
+        return tuple(self._found.get(key, ()))
+
     def failures(self, key: OperatorKey) -> tuple[Found, ...]:
         """Return the last verdicts, oldest first, if all are failures of consecutive challenges."""
         found = tuple(self._found.get(key, ()))

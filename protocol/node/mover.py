@@ -65,6 +65,11 @@ class Mover:
         self._sender: ProofSender | None = None
         self._request_at = 0
 
+    @property
+    def proof(self) -> ProofSender | None:
+        """What hands our join proof over, while we are under way."""
+        return self._sender
+
     def whereabouts(self) -> Whereabouts:
         """Return where our seat is."""
         me, around = self._signer.operator_key, self._around

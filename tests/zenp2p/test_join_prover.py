@@ -42,6 +42,7 @@ async def test_a_nonce_is_found_and_handed_in_once() -> None:
         "join_proof.found",
         {"ticket": ONE.hex(), "trials": nonce + 1},
     )
+    assert desk.miner.trials == nonce + 1
 
 
 async def test_the_newest_ticket_replaces_the_older_ones() -> None:

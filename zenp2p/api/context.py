@@ -29,6 +29,8 @@ class Context:
     submit: Callable[[bytes], Awaitable[None]]
     problems: Callable[[], list[str]]
     """What the shell has to complain of."""
+    proof_trials: Callable[[], int] = lambda: 0
+    """How often our join proof was tried so far."""
 
     def address(self, address: bytes) -> str:
         """Return the text of a 21-byte address; empty for none."""

@@ -37,6 +37,20 @@ def test_it_votes_again_after_a_block_whose_decision_it_has_heard() -> None:
     assert ("group:", 1) not in voted
 
 
+def test_it_knows_what_the_others_miss_of_it() -> None:
+    cluster = Cluster(FOUNDERS)
+    cluster.mine_to(9)
+    peer, other = without_votes(cluster, cluster[LOST].store), cluster[FOUNDERS[1]].node
+    assert peer.node.group.unheard == (0, 0)
+    cluster.mine_to(11)
+    assert (peer.node.group.state.height, peer.node.group.unheard) == (1, (1, 2))
+    assert other.group.unheard == (0, 0)
+    assert other.seating.admissions.attendance.missed(LOST.key, other.group.state) == 1
+    cluster.mine_to(26)
+    assert peer.node.group.unheard == (0, 0), "it votes again"
+    assert other.seating.admissions.attendance.missed(LOST.key, other.group.state) == 0
+
+
 @pytest.mark.parametrize("lost_chain", [False, True])
 def test_blocks_that_are_only_fetched_do_not_end_the_silence(lost_chain: bool) -> None:
     """Whoever lost the chain too began at height 0: every block is stamped after that, even old ones."""

@@ -1,112 +1,59 @@
-"""What a node says of its challenges before and after its chain was replaced deeper than the burial."""
+"""What a node says of itself."""
 
-from types import SimpleNamespace
 from typing import Any
 
-import pytest
-import trio
-
-from protocol.node.voids import Why
 from tests.support.deep import FOUNDERS, Deep
-from zenp2p.api.context import Context, display
-from zenp2p.api.errors import NotFound
-from zenp2p.api.methods import NoParams
-from zenp2p.api.node_methods import NodeMethods, SeqParams
-from zenp2p.chain.service import ChainCondition
+from tests.support.halves import Halves, call, node_methods
 
 ONE = FOUNDERS[0]
 
 
-def methods(network: Deep) -> NodeMethods:
-    """Return the first founder's methods."""
-    nothing: Any = None
-    peers: Any = SimpleNamespace(peers=lambda: [FOUNDERS[1].key])
-    chain: Any = SimpleNamespace(condition=lambda: ChainCondition("memory", "1", "", "", "ok", "", None))
-    return NodeMethods(Context(network[ONE].node, chain, peers, nothing, list))
-
-
-def show(network: Deep, seq: int = 2) -> Any:
-    return trio.run(methods(network).show, SeqParams(seq=seq))
-
-
-def why(network: Deep, seq: int = 2) -> Any:
-    return trio.run(methods(network).why, SeqParams(seq=seq))
-
-
 def status(network: Deep) -> Any:
-    return trio.run(methods(network).status, NoParams())
+    return call(node_methods(network[ONE].node), "node.status")
 
 
-def test_while_it_is_open_the_new_anchor_is_shown_and_the_lost_one_named() -> None:
-    network = Deep()
-    network.mine_to(9)
-    old = network.anchor(2)
-    assert (show(network)["state"], show(network)["lost"]) == ("open", [])
-    network.replace(2)
-    shown = show(network)
-    assert (shown["state"], shown["anchor_hash"]) == ("open", display(network.anchor(2)))
-    assert shown["lost"] == [{"anchor_hash": display(old), "reason": Why.LEFT.value}]
-    assert why(network)["reason"] == "not judged yet"
-
-
-def test_after_its_close_it_is_void() -> None:
-    network = Deep()
-    network.mine_to(11)
-    network.replace(4)
-    shown = show(network)
-    assert (shown["state"], shown["reason"]) == ("void", Why.CLOSED_BEFORE.value)
-    assert shown["anchor_hash"] == display(network.anchor(2)) and "verdicts" not in shown
-    assert why(network) == {
-        "seq": 2,
-        "operator": ONE.key.hex(),
-        "verdict": None,
-        "reason": f"void: {Why.CLOSED_BEFORE.value}",
-        "receipts": [],
-    }
-    with pytest.raises(NotFound):
-        show(network, 7)
-
-
-def test_whether_its_anchor_is_active_is_told_on_every_branch() -> None:
-    """`chain.block` knows the anchor exactly while it is."""
-    network = Deep()
-    network.mine_to(9)
-    assert show(network)["anchor_active"] is True, "open"
-    network.mine_to(13)
-    judged = show(network)
-    assert judged["state"] == "judged" and judged["anchor_active"] is True
-    first = network.replace(7)
-    assert show(network)["anchor_active"] is False
-    first.mine_to(16, salt=b"back")
-    network.switch(first)
-    assert show(network) == judged, "its branch came back"
-
-
-def test_an_anchor_above_the_tip_is_not_active() -> None:
-    """The chain is on its way to another branch, and holds nothing at that height for the moment."""
+def test_data_that_rest_on_a_lost_branch_are_a_problem_until_the_next_block() -> None:
     network = Deep()
     network.mine_to(13)
-    height = show(network)["anchor_height"]
-    network.chain.disconnect(13 - height + 1)
-    assert network.chain.tip()[0] == height - 1
-    shown = show(network)
-    assert (shown["state"], shown["anchor_active"]) == ("judged", False)
-
-
-def test_after_its_verdict_it_is_void_and_the_verdicts_are_still_there() -> None:
-    network = Deep()
-    network.mine_to(13)
-    assert (show(network)["state"], why(network)["verdict"], status(network)["state"]) == (
-        "judged",
-        "VALID",
-        "ok",
-    )
-    judged = show(network)
+    assert (status(network)["state"], status(network)["problems"]) == ("ok", [])
     network.replace(7)
-    shown = show(network)
-    assert shown == {**judged, "anchor_active": False, "state": "void", "reason": Why.LEFT_JUDGED.value}
-    assert why(network)["reason"] == f"void: {Why.LEFT_JUDGED.value}"
     (problem,) = status(network)["problems"]
     assert "another branch" in problem
     network.mine_to(18)
     assert status(network)["problems"] == []
+
+
+def test_a_member_is_told_its_group_its_age_and_how_long_it_stays() -> None:
+    network = Halves()
+    network.mine_to(19)
+    for prefix in ("0", "1"):
+        for one in network.of(prefix):
+            told = network.ask(one, "node.status")
+            assert (told["state"], told["problems"]) == ("ok", [])
+            assert (told["seat"], told["group"], told["groups"]) == ("member", prefix, 2)
+            assert (told["member"], told["voter"], told["age"]) == (True, True, 1)
+            assert (told["events"], told["events_until_move"], told["is_next"]) == (0, 2, False)
+            assert told["doing"] == "moves after 2 more counted changes of the members"
+            assert told["last_verdict"] == {"seq": 4, "verdict": "VALID"} and told["failures"] == 0
+            assert told["stopped_groups"] == [] and told["group_condition"] == "runs"
+
+
+def test_who_is_in_a_group_that_has_stopped_is_told_what_it_owes() -> None:
+    network = Halves()
+    network.mine_to(12)
+    left = network.of("1")[2]
+    network.cut = {one.key for one in network.of("1")[:2]}
+    network.mine_to(40)
+    (problem,) = network.ask(left, "node.status")["problems"]
+    assert problem.startswith("group 1 has stopped: nothing for 29 chain blocks, ")
+    assert "7 challenges (3 to 9) without verdicts" in problem
+    elsewhere = network.ask(network.of("0")[0], "node.status")
+    assert (elsewhere["problems"], elsewhere["stopped_groups"]) == ([], ["1"])
+
+
+def test_what_the_shell_complains_of_comes_first() -> None:
+    network = Halves()
+    network.mine_to(12)
+    methods = node_methods(network[network.founders[0]].node, ("read-only: the disk is full",))
+    told = call(methods, "node.status")
+    assert (told["state"], told["problems"]) == ("degraded", ["read-only: the disk is full"])

@@ -8,8 +8,10 @@ from typing import Any, cast
 from cli.main import COMMANDS
 from zenp2p.api.announcement_methods import AnnouncementMethods
 from zenp2p.api.chain_node_methods import ChainNodeMethods
+from zenp2p.api.challenge_methods import ChallengeMethods
 from zenp2p.api.errors import ERROR_BY_CODE
 from zenp2p.api.explorer_methods import ExplorerMethods
+from zenp2p.api.group_methods import GroupMethods
 from zenp2p.api.methods import Methods
 from zenp2p.api.node_methods import NodeMethods
 from zenp2p.api.payout_methods import PayoutMethods
@@ -49,6 +51,8 @@ def test_methods() -> None:
     TreasuryMethods(parts).register(methods)
     ExplorerMethods(parts).register(methods)
     AnnouncementMethods(parts).register(methods)
+    ChallengeMethods(parts).register(methods)
+    GroupMethods(parts).register(methods)
     stated = {name: params for name, params, _ in _rows("rpc.md", "## Methods")}
     assert stated == {method.name: ", ".join(method.params.__struct_fields__) for method in methods}
 
