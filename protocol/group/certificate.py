@@ -20,6 +20,7 @@ from protocol.group.vote import (
     check_vote_signatures,
     is_electorate_name,
     value_hash,
+    vote_body,
 )
 
 SIGNATURES_MAX = 8192
@@ -46,6 +47,12 @@ class Certificate(Wire):
     def signers(self) -> tuple[bytes, ...]:
         """Return the signers' keys in order."""
         return tuple(signer for signer, _ in self.signatures)
+
+    def vote_of(self, network: bytes, voter: bytes) -> bytes | None:
+        """Return the precommit of one of the signers, as its envelope; None of anybody else."""
+        slot = Slot(network, self.electorate, self.height, self.round, Phase.PRECOMMIT)
+        signature = dict(self.signatures).get(voter)
+        return None if signature is None else signature + vote_body(slot, self.block_hash, voter)
 
 
 def check_certificate(certificate: Certificate, network: bytes, electorate: Electorate) -> None:

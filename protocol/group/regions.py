@@ -14,6 +14,11 @@ def covers(region: str, other: str) -> bool:
     return other.startswith(region)
 
 
+def overlap(one: str, other: str) -> bool:
+    """Whether one of two regions holds the whole of the other."""
+    return covers(one, other) or covers(other, one)
+
+
 def falls(regions: Iterable[str], name: bytes) -> bool:
     """Whether a 32-byte name (or any 32-byte hash) falls into one of these regions."""
     return any(matches(region, name) for region in regions)
@@ -21,7 +26,7 @@ def falls(regions: Iterable[str], name: bytes) -> bool:
 
 def uncovered(region: str, covered: Iterable[str]) -> tuple[str, ...]:
     """Return what of `region` none of `covered` covers, as the fewest prefixes, sorted."""
-    relevant = [one for one in covered if covers(one, region) or covers(region, one)]
+    relevant = [one for one in covered if overlap(one, region)]
     if any(covers(one, region) for one in relevant):
         return ()
     if not relevant:

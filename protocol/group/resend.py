@@ -8,7 +8,7 @@ member's to forward, and how many must say so until it loses its place, is the b
 from protocol.codec import U64, Bytes32, Text, Wire, encode
 from protocol.crypto import Signer
 from protocol.group.name import is_prefix
-from protocol.group.regions import covers
+from protocol.group.regions import overlap
 from protocol.units import OperatorKey
 
 RESEND_SIZE_MAX = 1_024
@@ -36,7 +36,7 @@ class Resend(Wire, tag="resend"):
         """Only another group can say it, about a member that is not the sender."""
         if not is_prefix(self.prefix) or not is_prefix(self.sender_prefix) or self.height < 1:
             raise ValueError("blocks stand in the chains of groups, at heights from 1 on")
-        if covers(self.prefix, self.sender_prefix) or covers(self.sender_prefix, self.prefix):
+        if overlap(self.prefix, self.sender_prefix):
             raise ValueError("a block is missed by another group than its own")
         if self.member == self.sender:
             raise ValueError("nobody reports itself")

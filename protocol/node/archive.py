@@ -134,11 +134,9 @@ class Archive:
 
     def _stand(self, hashed: Hash32, block: DataBlock, payload: Payload) -> Standing:
         """Return what is read of a block: not what its verdicts follow from, which is in the record."""
-        life = self.lives.at(block.prefix, block.height)
-        assert life is not None
+        members = self.lives.members_before(block)
         if isinstance(payload, VerdictPayload):
             payload = replace(payload, observations=(), receipts=(), responses=())
-        members = life.membership(block.height - 1)
         return Standing(hashed, replace(block, payload=b""), payload, members)
 
     def _keep(self, standing: Standing) -> None:

@@ -204,8 +204,7 @@ class GroupMachine(FollowedChain):
 
     def _advance(self, certified: CertifiedBlock, state: DataChain, why: str, *, live: bool) -> list[Effect]:
         voted = self._ballot is not None
-        if live:
-            self._forwarding.decided(certified, self.state.membership)
+        self._forwarding.decided(certified, self.state.membership, live=live)
         effects: list[Effect] = [] if self._ballot is None else self._ballot.forget()
         effects += super()._advance(certified, state, why, live=live)
         if voted:

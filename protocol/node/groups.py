@@ -15,7 +15,6 @@ from protocol.group.data_block import (
     CertifiedBlock,
     DataBlock,
     Kind,
-    block_hash,
     decode_block,
     decode_certified,
 )
@@ -33,7 +32,7 @@ from protocol.node.live_groups import LiveGroups
 from protocol.node.proposals import Candidates
 from protocol.node.records import Records
 from protocol.node.waiting import Waiting
-from protocol.units import Hash32, OperatorKey
+from protocol.units import Hash32
 
 CLOSING = frozenset({Kind.SPLIT, Kind.MERGE})
 """Kinds of blocks that end a chain."""
@@ -136,12 +135,6 @@ class Groups(LiveGroups):
     def take_block(self, data: bytes, now: int) -> list[Effect]:
         """Take a certified block of any group; raises `ProtocolError` when it is none."""
         return self._take(decode_certified(data)) + self._go_on(now)
-
-    def heard(self, data: bytes, sender: OperatorKey, now: int) -> None:
-        """Note that somebody told everybody of a certified block, if it is one that we hold."""
-        certified = decode_certified(data)
-        if block_hash(certified.block) in self.archive:
-            self._forwarding.heard(certified, sender, now)
 
     def take_decided(self) -> list[DataBlock]:
         """Hand out the blocks of all groups applied since the last call, oldest first."""

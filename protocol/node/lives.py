@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from protocol.codec import encode
 from protocol.crypto import sha3_256
 from protocol.errors import InvalidBlock
+from protocol.group.data_block import DataBlock
 from protocol.group.data_chain import DataChain
 from protocol.group.membership import Member, Membership
 from protocol.payout.list_header import Head
@@ -89,6 +90,12 @@ class Lives:
             if life.start <= height:
                 return life if height <= life.end else None
         return None
+
+    def members_before(self, block: DataBlock) -> Membership:
+        """Return the members of a block's group before it, whose voters certified it; it must be held."""
+        life = self.at(block.prefix, block.height)
+        assert life is not None
+        return life.membership(block.height - 1)
 
     def block_hash(self, prefix: str, height: int) -> Hash32 | None:
         """Return the hash of the block at a place, or of what began there; None where there is none."""

@@ -14,9 +14,18 @@ from protocol.codec import MESSAGE_SIZE_MAX, Decoder, Wire
 from protocol.crypto import SIGNATURE_SIZE, Signer
 from protocol.errors import InvalidProof, MalformedMessage, ProtocolError, WrongNetwork
 from protocol.genesis import Genesis, network_id
-from protocol.group.data_block import DataBlock, RegisterPayload, VerdictPayload, decode_payload
+from protocol.group.data_block import (
+    DataBlock,
+    RegisterPayload,
+    VerdictPayload,
+    block_hash,
+    decode_block,
+    decode_certified,
+    decode_payload,
+)
 from protocol.group.join_request import JoinRequest
 from protocol.group.membership import Membership
+from protocol.group.resend import Resend
 from protocol.group.vote import LIST_ELECTORATE, Proposal, Vote
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.catch_up import CatchUp
@@ -52,8 +61,10 @@ from protocol.node.messages import (
 from protocol.node.proposals import Candidates
 from protocol.node.records import Records
 from protocol.node.registrar import Registrar
+from protocol.node.resends import Resends
 from protocol.node.seating import Seating
 from protocol.node.tracker import Tracker
+from protocol.node.watch import Watch
 from protocol.tracking.observation import Observation
 from protocol.tracking.registration import Deregistration, Registration
 from protocol.tracking.registration_book import RegistrationBook
@@ -67,7 +78,7 @@ DECIDED_AT_ONCE_MAX = 64
 RESPONSE_HEAD = b"\x9a\xa8response"
 """How the body of every response begins: its array header and tag."""
 
-Statement = Response | Receipt | Observation | Vote | Proposal | Registration | JoinRequest
+Statement = Response | Receipt | Observation | Vote | Proposal | Registration | JoinRequest | Resend
 Message = (
     Status
     | BlocksRequest
@@ -116,8 +127,11 @@ class Node:
         self._with_whom: tuple[Membership, RegistrationBook] | None = None
         """Our group's members and the registrations of which the shell was told."""
         self.registrar = Registrar(genesis, everybody, records)
-        self.forwarding = Forwarding(self.network, self.operator_key, everybody)
+        self.forwarding = Forwarding(self.network, self.operator_key, everybody, chain, genesis.parameters)
         self.groups = Groups(genesis, signer, chain, records, guard, self.forwarding)
+        self.watch = Watch(genesis, signer, chain, self.groups)
+        self.resends = Resends(genesis, self.operator_key, chain, self.groups, self.watch)
+        self.groups.affirmed_by.append(self.resends.may_affirm)
         self.seating = Seating(genesis, signer, chain, self.groups, joins=joins)
         self.tracker = Tracker(genesis, signer, chain, records)
         self.lister = Lister(genesis, chain, self.groups, signer, guard, records, everybody)
@@ -130,6 +144,7 @@ class Node:
             Proposal: self._on_ballot,
             Registration: self._on_entry,
             JoinRequest: self._on_join_request,
+            Resend: self._on_resend,
         }
         self._messages: dict[type, Callable[..., list[Effect]]] = {
             Status: self._on_status,
@@ -188,7 +203,8 @@ class Node:
             self._repeat_at = self._now + REPEAT_MILLISECONDS
             effects += self.catch_up.tell(self._now // REPEAT_MILLISECONDS)
             effects += self.registrar.repeat() + self.tracker.repeat(self.groups)
-        effects += self.tracker.tick()
+        effects += self.tracker.tick() + self.watch.due(self._now)
+        self.resends.look()
         effects += self.groups.tick(self._now, votes=not self.lister.contradicted)
         effects += self.lister.tick(self._now, votes=not self.group.contradicted)
         effects += self.seating.tick(self._now)
@@ -318,8 +334,17 @@ class Node:
         """Take a block that a voter of its group tells everybody of."""
         effects = self.groups.take_block(forward.certified, self._now)
         if incoming.topic == self._everybody:
-            self.groups.heard(forward.certified, OperatorKey(forward.sender), self._now)
+            body = decode_certified(forward.certified).block
+            hashed, sender = block_hash(body), OperatorKey(forward.sender)
+            if hashed in self.groups.archive:
+                self.forwarding.heard(hashed)
+            self.watch.heard(hashed, decode_block(body), sender, self._now)
         return effects
+
+    def _on_resend(self, resend: Resend, envelope: bytes, _: Incoming) -> list[Effect]:
+        self.resends.take(resend, envelope)
+        self.groups.moved()
+        return []
 
     def _on_list_request(self, request: ListRequest, incoming: Incoming) -> list[Effect]:
         return self.catch_up.on_list_request(request, incoming.peer, self._now)
@@ -376,7 +401,7 @@ class Node:
             registrations,
             deregistrations,
             endings=tuple(admissions.endings()),
-            removals=tuple(admissions.removals()),
+            removals=(*self.resends.removals(), *admissions.removals()),
             moves=tuple(admissions.moves()),
         )
 

@@ -17,7 +17,7 @@ from protocol.group.resend import RESEND_SIZE_MAX, Resend
 from protocol.group.state import GroupState
 from protocol.group.vote import Vote
 from protocol.parameters import Parameters
-from protocol.units import OperatorKey
+from protocol.units import Hash32, OperatorKey
 
 FORWARDS_MISSED = 2
 """Blocks that a member did not forward, after which it goes (seed 001: two in a row)."""
@@ -60,6 +60,12 @@ def check_forwards(state: GroupState, block: DataBlock, payload: RemovePayload, 
             raise InvalidBlock(f"no group says with a quorum that block {height} was not forwarded")
     if len(votes) != 1 or not is_presence(state, votes[0], member, misses):
         raise InvalidBlock(f"no vote shows that {member.hex()[:16]} was there between the two blocks")
+
+
+def missed_blocks(payload: RemovePayload) -> frozenset[Hash32]:
+    """Return the blocks that the proofs of a removal report; raises `MalformedMessage`."""
+    said = [_decode(envelope_body(envelope)) for envelope in payload.proofs]
+    return frozenset(Hash32(one.block_hash) for one in said if isinstance(one, Resend))
 
 
 def check_missed(state: GroupState, resend: Resend, stamp_height: int, around: Around) -> Reporters:
