@@ -9,7 +9,7 @@ from protocol.crypto import Signer
 from protocol.errors import InvalidCertificate, InvalidProof, MalformedMessage
 from protocol.group.certificate import Certificate, check_certificate, check_certifies, check_lock_proof
 from protocol.group.quorum import Electorate, Voter
-from protocol.group.vote import Phase, Proposal, Slot, value_hash, vote_body
+from protocol.group.vote import Phase, Proposal, Slot, Vote, check_signed, value_hash, vote_body
 
 NETWORK = b"\x07" * 32
 SIGNERS = sorted((Signer(bytes([n + 1]) * 32) for n in range(7)), key=lambda signer: signer.operator_key)
@@ -116,6 +116,15 @@ def test_it_certifies_one_thing_at_one_height_of_one_electorate() -> None:
         check(replace(certificate(), block_hash=b"\x11" * 32))
     with pytest.raises(InvalidCertificate, match="precommit is not valid"):
         check_certificate(certificate(), b"\x08" * 32, ELECTORATE)
+
+
+def test_a_signers_vote_can_be_taken_out_of_it() -> None:
+    made = certificate()
+    for signer in SIGNERS[1:]:
+        vote = check_signed(made.vote_of(NETWORK, signer.operator_key) or b"", NETWORK)
+        assert isinstance(vote, Vote) and (vote.signer, vote.block_hash) == (signer.operator_key, HASH)
+        assert vote.slot == Slot(NETWORK, "group:", 4, 1, Phase.PRECOMMIT)
+    assert made.vote_of(NETWORK, SIGNERS[0].operator_key) is None
 
 
 def test_signatures_have_a_limit() -> None:
