@@ -61,7 +61,8 @@ class Mover:
         self._signer = signer
         self._chain = chain
         self._around = around
-        self._joins = joins
+        self.joins = joins
+        """Whether we ask for a place."""
         self._sender: ProofSender | None = None
         self._request_at = 0
 
@@ -94,7 +95,7 @@ class Mover:
         if here.seat is Seat.UNDER_WAY and here.ticket is not None:
             return self._travel(here.ticket, now)
         self._sender = None
-        if here.seat is Seat.MEMBER or not self._joins:
+        if here.seat is Seat.MEMBER or not self.joins:
             return []
         return self._ask(here, now)
 

@@ -80,9 +80,11 @@ class Machines:
 class Seats:
     """What is said of one operator's seat now."""
 
-    def __init__(self, world: Moves, me: Operator, unheard: tuple[int, int] = (0, 0)) -> None:
+    def __init__(
+        self, world: Moves, me: Operator, *, unheard: tuple[int, int] = (0, 0), joins: bool = True
+    ) -> None:
         seen = Seen(world, me)
-        self.mover = Mover(world.genesis, me.signer, world.chain, seen)
+        self.mover = Mover(world.genesis, me.signer, world.chain, seen, joins=joins)
         node: Any = SimpleNamespace(
             genesis=world.genesis,
             operator_key=me.key,

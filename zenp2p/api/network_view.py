@@ -132,6 +132,10 @@ class NetworkView:
         """Return where our own seat is."""
         return self._node.seating.mover.whereabouts()
 
+    def joins(self) -> bool:
+        """Whether our own node asks for a place."""
+        return self._node.seating.mover.joins
+
     def proof(self) -> ProofSender | None:
         """Return what hands our join proof over, while we are under way."""
         return self._node.seating.mover.proof

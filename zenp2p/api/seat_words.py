@@ -122,6 +122,8 @@ class SeatWords:
         return f"{group_name(ticket.source)}, from which it was sent, takes it back"
 
     def _asking(self, own: OwnSeat) -> str:
+        if not self._view.joins():
+            return "stays out of the groups, as it is configured (join_groups), and answers challenges"
         found = self._view.verdicts_on(self._me)
         to = group_name(own.here.prefix)
         if not found or found[-1].reason is not Reason.VALID:
@@ -141,15 +143,17 @@ class SeatWords:
         match own.here.seat:
             case Seat.MEMBER:
                 yield from self._of_member(own)
-            case Seat.LEFT:
+            case Seat.LEFT if self._view.joins():
                 yield self._removed(own)
             case Seat.ENDED:
                 yield from self._ended(own)
+                yield from self._failed()
             case Seat.HOME:
                 yield from self._without_place()
             case _:
-                pass
-        yield from self._stopped(own)
+                yield from self._failed()
+        if own.member is not None or self._view.joins():
+            yield from self._stopped(own)
 
     def _of_member(self, own: OwnSeat) -> Iterator[str]:
         if self._me in own.state.electorate:
@@ -158,11 +162,14 @@ class SeatWords:
                 blocks, heights = _count(missed.blocks, "block"), _count(missed.heights, "chain block")
                 after = f"after {self._parameters.silence} the others may remove us"
                 yield f"our votes are missed: {blocks} without us in {heights}; {after}: see peers and clock"
+        most = self._parameters.challenge_failures
+        yield from self._failed(f", {most} cost the place in the group")
+
+    def _failed(self, cost: str = "") -> Iterator[str]:
         failed = self._view.failures(self._me)
         if failed:
             (*_, last) = self._view.verdicts_on(self._me)
-            most = self._parameters.challenge_failures
-            row = f"{failed} in a row, {most} cost the place in the group"
+            row = f"{failed} in a row{cost}"
             yield f"failed challenge {last.seq} ({last.reason.name}; {row}): {REASONS[last.reason]}"
 
     def _removed(self, own: OwnSeat) -> str:
@@ -184,11 +191,12 @@ class SeatWords:
             yield f"our ticket was refused: {REFUSED[reason]}"
 
     def _without_place(self) -> Iterator[str]:
-        found = self._view.verdicts_on(self._me)
-        if not found:
+        if not self._view.joins():
+            yield from self._failed()
             return
-        last = found[-1]
-        if last.reason is not Reason.VALID:
+        found = self._view.verdicts_on(self._me)
+        last = found[-1] if found else None
+        if last is not None and last.reason is not Reason.VALID:
             why = f"challenge {last.seq}: {REASONS[last.reason]}"
             asked = "a place is asked for after the next VALID one"
             yield f"not a member: last verdict {last.reason.name} ({why}); {asked}"

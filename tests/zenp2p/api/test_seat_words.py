@@ -37,6 +37,18 @@ class TestNeverAMember:
         assert problem.endswith("a place is asked for after the next VALID one")
         assert (seats.shown()["failures"], seats.shown()["failures_max"]) == (1, 3)
 
+    def test_who_stays_out_is_told_of_its_verdicts_alone(self) -> None:
+        world = Moves()
+        world.register(JOINER)
+        assert (
+            Seats(world, JOINER, joins=False)
+            .doing()
+            .startswith("stays out of the groups, as it is configured")
+        )
+        world.judge_everywhere(FIRST, silent=[JOINER])
+        (problem,) = Seats(world, JOINER, joins=False).problems()
+        assert problem.startswith(f"failed challenge {FIRST} (NO_RESPONSE; 1 in a row): ")
+
     def test_after_a_valid_one_it_asks_as_long_as_that_is_fresh(self) -> None:
         world = Moves()
         world.register(JOINER)
