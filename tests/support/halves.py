@@ -22,6 +22,7 @@ from zenp2p.api.errors import rpc_error
 from zenp2p.api.group_methods import GroupMethods
 from zenp2p.api.methods import Methods
 from zenp2p.api.node_methods import NodeMethods
+from zenp2p.api.payout_methods import PayoutMethods
 from zenp2p.chain.service import ChainCondition
 
 PARAMETERS: Parameters = replace(MINIMAL, preset="halves", group_size=2)
@@ -49,10 +50,11 @@ class Halves(Cluster):
 def node_methods(node: Any, problems: tuple[str, ...] = ()) -> Methods:
     """Return the methods over a node machine that has one peer, and a chain that is well."""
     network: Any = SimpleNamespace(peers=lambda: ["one"])
-    chain: Any = SimpleNamespace(condition=lambda: ChainCondition("memory", "1", "", "", "ok", "", None))
+    condition = ChainCondition("memory", "1", "", "", "ok", "", None)
+    chain: Any = SimpleNamespace(condition=lambda: condition, index=None)
     context = Context(node, chain, network, submit=_refuse, problems=lambda: list(problems))
     methods = Methods()
-    for kind in (NodeMethods, ChallengeMethods, GroupMethods):
+    for kind in (NodeMethods, ChallengeMethods, GroupMethods, PayoutMethods):
         kind(context).register(methods)
     return methods
 

@@ -74,6 +74,10 @@ class PayoutMethods:
         return {
             **self._summary(file),
             "entries": entries,
+            "heads": [
+                {"prefix": head.prefix, "height": head.height, "hash": head.block_hash.hex()}
+                for head in file.header.heads
+            ],
             "blocks": [block.hex() for block in file.header.blocks],
             "certificate": {"round": certificate.round, "signers": signers},
             "transactions": self._links.of_list(file) if self._links else [],
