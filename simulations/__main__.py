@@ -10,11 +10,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
+from simulations.list_vote import ListOptions, vote_on_list
 from simulations.options import ALL_FAULTS, Fault, Options, Plant
 from simulations.report import run_seeds
 from simulations.residence import reside
 
 NODES_MIN, NODES_MAX = 4, 40
+VOTERS_MIN = 40
+"""Twice the voters that run all their rules."""
 
 
 def parse_faults(text: str) -> frozenset[Fault]:
@@ -52,8 +55,25 @@ def _parser() -> argparse.ArgumentParser:
     _add_cluster(
         commands.add_parser("cluster", help="one group's node machines on a virtual clock, with faults")
     )
+    _add_list(commands.add_parser("list", help="all voters of a network agree on one payout list"))
     _add_residence(commands.add_parser("residence", help="how long members stay at each age"))
     return parser
+
+
+def _add_list(ballot: argparse.ArgumentParser) -> None:
+    ballot.add_argument("--voters", type=_count(VOTERS_MIN), default=5_000, help="of the whole network")
+    ballot.add_argument("--seed", type=_count(0), default=0, help="number of the run")
+    ballot.add_argument("--json", action="store_true", help="print nothing but one JSON line")
+    ballot.set_defaults(run=_run_list)
+
+
+def _run_list(given: argparse.Namespace) -> int:
+    started = time.monotonic()
+    outcome = vote_on_list(given.seed, ListOptions(voters=given.voters))
+    for text in outcome.violations:
+        _tell(f"VIOLATION {text}")
+    print(outcome.as_json(time.monotonic() - started))
+    return 0 if outcome.clean else 1
 
 
 def _add_residence(residence: argparse.ArgumentParser) -> None:

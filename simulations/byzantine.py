@@ -8,6 +8,7 @@ Spec: `spec/simulation.md`.
 """
 
 import random
+from collections.abc import Sequence
 
 from protocol.codec import encode, replace
 from protocol.crypto import Signer, sha3_256
@@ -18,7 +19,7 @@ from protocol.node.messages import pack_signed
 from protocol.tracking.observation import Observation, Sighting
 from protocol.tracking.response import Receipt
 from protocol.units import OperatorKey
-from simulations.founding import PARAMETERS, Founding
+from simulations.founding import Party
 from simulations.host import Host
 from simulations.network import Network
 from simulations.reading import read_signed
@@ -39,17 +40,38 @@ GARBAGE_SIZE_MAX = 400
 Bendable = Vote | Proposal | Observation
 
 
+class ClosedMouth:
+    """Belongs to a member that does nothing: its machine runs, and nothing leaves it."""
+
+    def publish(self, topic: str, data: bytes) -> None:
+        """Say nothing."""
+
+    def send(self, key: OperatorKey, data: bytes) -> None:
+        """Say nothing."""
+
+
 class ForkedMouth:
     """Stands between a dishonest node machine and the network."""
 
-    def __init__(self, host: Host, founded: Founding, rng: random.Random, counts: FaultCounts) -> None:
+    def __init__(
+        self,
+        host: Host,
+        every: int,
+        friends: Sequence[Party],
+        rng: random.Random,
+        counts: FaultCounts,
+        *,
+        sly: bool | None = None,
+    ) -> None:
+        """Vouch for `friends` in challenges `every` blocks apart; sly or loud, or as chance has it."""
         self._host = host
-        self._founded = founded
+        self._every = every
+        self._friends = {friend.key: friend for friend in friends}
         self._rng = rng
         self._counts = counts
         self._signer: Signer = host.party.signer
         self._hashes: list[bytes] = [NIL]
-        self._sly = rng.random() < SLY_PROBABILITY
+        self._sly = rng.random() < SLY_PROBABILITY if sly is None else sly
         self._versions: dict[Slot | tuple[int, bytes], bytes] = {}
         """What a sly one says in a slot or challenge, for good."""
 
@@ -111,7 +133,7 @@ class ForkedMouth:
             return
         said = read_signed(data)
         if isinstance(said, Receipt) and self._rng.random() < TWICE_PROBABILITY:
-            early = replace(said, height=said.seq * PARAMETERS.challenge_every)
+            early = replace(said, height=said.seq * self._every)
             data = pack_signed(self._signer.sign(encode(early)))
         self._network.send(self._host.number, key, data)
 
@@ -147,21 +169,20 @@ class ForkedMouth:
         return encode(replace(block, stamp_height=stamp, stamp_hash=stamp_hash or block.stamp_hash))
 
     def _other_observation(self, observation: Observation) -> Observation:
-        """Deny everybody, and vouch for the two who cheat."""
-        cheats = {self._founded.late.key: self._founded.late, self._founded.liar.key: self._founded.liar}
+        """Deny everybody but friends."""
         seen = {sighting.operator_key: sighting for sighting in observation.sightings}
-        anchor = observation.seq * PARAMETERS.challenge_every
+        anchor = observation.seq * self._every
         made_up = [
             Sighting(
                 operator_key=key,
                 response_hash=seen[key].response_hash,
                 received_height=anchor,
                 reached=True,
-                ip=cheats[key].ip,
+                ip=self._friends[key].ip,
                 fast=True,
                 tls_valid=False,
             )
-            for key in sorted(cheats)
+            for key in sorted(self._friends)
             if key in seen and seen[key].response_hash
         ]
         return replace(observation, sightings=tuple(made_up))

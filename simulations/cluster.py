@@ -82,7 +82,10 @@ class Cluster:
             for number in range(options.nodes)
         ]
         for number in self.byzantine:
-            self.hosts[number].mouth = ForkedMouth(self.hosts[number], self.founding, rng, self.counts)
+            host = self.hosts[number]
+            host.mouth = ForkedMouth(
+                host, PARAMETERS.challenge_every, self.founding.strangers, rng, self.counts
+            )
         self.honest = [self.hosts[number] for number in honest]
         first = self.founding.first_block
         around = (options, rng, self.scheduler, self.network, self.hosts)

@@ -18,7 +18,7 @@ from protocol.crypto import Signer, secp256k1_public_key, sha3_256
 from protocol.genesis import Baton, Genesis, GenesisMember, Treasury, founding_id, network_id
 from protocol.parameters import MINIMAL, Parameters
 from protocol.payout.treasury import treasury_address
-from protocol.tracking.registration import build_registration
+from protocol.tracking.registration import build_deregistration, build_registration
 from protocol.units import COIN, OperatorKey
 from simulations.chain import SimulatedBlock, extend
 
@@ -90,6 +90,16 @@ class Party:
             port=PORT,
         )
 
+    def deregistration(self, network: bytes) -> bytes:
+        """Return what ends its registration, with the stake owner's proof."""
+        return build_deregistration(
+            lambda text: sign_message(text, self.stake_secret, CHAIN.message_magic),
+            network=network,
+            operator_key=self.key,
+            stake_address=self.stake_address,
+            stake_sequence=2,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Founding:
@@ -101,6 +111,11 @@ class Founding:
     strangers: tuple[Party, ...]
     paymaster_secrets: tuple[bytes, ...]
     first_block: SimulatedBlock
+
+    @property
+    def operators(self) -> tuple[Party, ...]:
+        """Everybody with a stake, by number."""
+        return self.members + self.strangers
 
     @property
     def late(self) -> Party:

@@ -40,8 +40,6 @@ from simulations.options import Options, Plant
 from simulations.scheduler import Scheduler
 from simulations.trace import FaultCounts, Trace
 
-INBOX_MS = 2
-"""Messages that come within this time are handed in as one batch."""
 CHAIN_STEP_MS = 3
 """Between two blocks that are connected or disconnected."""
 
@@ -122,9 +120,9 @@ class Host:
         counts: FaultCounts,
     ) -> None:
         self.number = number
-        self.party = founded.members[number]
+        self.party = founded.operators[number]
         self.network = network
-        self.disk = Disk()
+        self.disk = Disk(remembers=options.disk_remembers)
         self.view = View(founded.first_block)
         self.node: Node | None = None
         self.mouth: Mouth = HonestMouth(self)
@@ -138,6 +136,8 @@ class Host:
         self._inbox: list[Incoming] = []
         self._life = 0
         self._fuse: int | None = None
+        self._pause_ms: int | None = None
+        """How long the next crash keeps it down; without, it is drawn then."""
         self._target = founded.first_block
         self._moving = False
 
@@ -177,10 +177,22 @@ class Host:
         self._scheduler.after(self._rng.randrange(self._options.tick_ms), lambda: self._tick(life))
         self._move()
 
-    def light_fuse(self, effects: int) -> None:
-        """Crash before this many more effects are carried out."""
+    def enter(self, tip: SimulatedBlock) -> None:
+        """Start for the first time, beside a chain index that is complete."""
+        self.view, self._target = View(tip), tip
+        self.boot()
+
+    def leave(self) -> None:
+        """Stop for good."""
+        self._life += 1
+        self.node = None
+        self.network.leave(self.number)
+        self._trace.note(self._scheduler.now_ms, "leave", self.number)
+
+    def light_fuse(self, effects: int, pause_ms: int | None = None) -> None:
+        """Crash before this many more effects are carried out, and come back after a pause."""
         if self.is_up:
-            self._fuse = effects
+            self._fuse, self._pause_ms = effects, pause_ms
             life = self._life
             self._scheduler.after(self._options.crash_patience_ms, lambda: self._burn_out(life))
 
@@ -199,8 +211,9 @@ class Host:
         if cut:
             self.disk.cut_power(self._rng.randint(0, self.disk.unsynced))
             self._watcher.lost_power(self.number)
-        pause = self._rng.randint(1, self._options.down_max_ms)
-        self._scheduler.after(pause, self.boot)
+        pause = self._rng.randint(1, self._options.down_max_ms) if self._pause_ms is None else self._pause_ms
+        life = self._life
+        self._scheduler.after(pause, lambda: self.boot() if self._life == life else None)
 
     def _forget_votes(self) -> None:
         """The planted fault: neither the vote file nor the ballot's record is there after a restart."""
@@ -214,7 +227,7 @@ class Host:
         """Take a message; those of a moment are handed in together."""
         if not self._inbox:
             life = self._life
-            self._scheduler.after(INBOX_MS, lambda: self._flush(life))
+            self._scheduler.after(self._options.inbox_ms, lambda: self._flush(life))
         self._inbox.append(incoming)
 
     def _flush(self, life: int) -> None:

@@ -40,12 +40,15 @@ class Miner:
         hosts: Sequence[Host],
         trace: Trace,
         counts: FaultCounts,
+        burial: int = PARAMETERS.burial,
     ) -> None:
         self.tip = first
+        self._burial = burial
         self._lost: list[SimulatedBlock] = []
         """Tips of branches that lost by a deep reorganisation."""
         self.pool: list[Transaction] = []
         self.healed = False
+        self._has_stopped = False
         self.on_block: Callable[[], None] = lambda: None
         self._options = options
         self._rng = rng
@@ -63,11 +66,17 @@ class Miner:
     def _pause(self) -> int:
         return self._rng.randint(self._options.block_min_ms, self._options.block_max_ms)
 
+    def stop(self) -> None:
+        """Mine no more."""
+        self._has_stopped = True
+
     def _mine(self) -> None:
+        if self._has_stopped:
+            return
         if self._strikes_deep():
             self._reorganise_deeply()
         elif self._reorganises():
-            self._reorganise(1, PARAMETERS.burial)
+            self._reorganise(1, self._burial)
             self._counts.reorganisations += 1
         else:
             self.tip = self._block(self.tip)
@@ -94,7 +103,7 @@ class Miner:
         """Whether more blocks than the burial are exchanged now; no chance is spent without that fault."""
         if self.healed or not self._options.has(Fault.DEEP_REORGANISATIONS):
             return False
-        if self.tip.height < BRANCH_FROM + PARAMETERS.burial + 1:
+        if self.tip.height < BRANCH_FROM + self._burial + 1:
             return False
         return self._rng.random() < self._options.deep_probability
 
@@ -107,7 +116,7 @@ class Miner:
                 branch = self._block(branch, bare=True)
             self.tip = branch
         else:
-            self._reorganise(PARAMETERS.burial + 1, self._options.deep_max, bare=True)
+            self._reorganise(self._burial + 1, self._options.deep_max, bare=True)
         self._lost.append(lost)
 
     def _reorganise(self, least: int, most: int, *, bare: bool = False) -> None:

@@ -51,6 +51,10 @@ class Options:
     delay_max_ms: int = 900
     duplicate_probability: float = 0.01
 
+    inbox_ms: int = 2
+    """Messages that come to a node within this time are handed in as one batch."""
+    disk_remembers: bool = True
+    """Whether a disk knows what was ever durable, for the laws that ask."""
     tick_ms: int = 50
     block_min_ms: int = 700
     block_max_ms: int = 1_100

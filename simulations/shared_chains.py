@@ -77,6 +77,8 @@ class SharedChains:
         self._really_after = data_chain._after
         self._really_certifies = check_certifies
         self._really_from_genesis = DataChain.from_genesis
+        self.states: dict[Place, DataChain] = {}
+        """Every state from which somebody went on, or came to."""
         self._found: dict[tuple[Place, bytes], Found] = {}
         self._after: dict[tuple[Place, Hash32, bool], DataChain] = {}
         self._certified: dict[tuple[int, int], tuple[Certificate, Electorate]] = {}
@@ -133,6 +135,8 @@ class SharedChains:
         known = self._after.get(key)
         if known is None:
             known = self._after[key] = self._really_after(state, block, payload, hashed, around)
+            self.states.setdefault(key[0], state)
+            self.states[place_of(known)] = known
         elif self._served % COMPARED_EVERY == 0 and known != self._really_after(
             state, block, payload, hashed, around
         ):

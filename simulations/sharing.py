@@ -17,7 +17,7 @@ from protocol.node import machine
 from protocol.tracking import answer_key, observation, registration, response
 from protocol.tracking.challenge import Challenge
 from simulations.patching import replaced
-from simulations.shared_chains import shared_chains
+from simulations.shared_chains import SharedChains, shared_chains
 from simulations.signatures import remembered_signatures
 
 REMEMBERED_MAX = 1 << 16
@@ -112,11 +112,10 @@ SHARED: tuple[tuple[ModuleType, str, Key], ...] = (
 
 
 @contextmanager
-def shared_work() -> Iterator[None]:
+def shared_work() -> Iterator[SharedChains]:
     """Within this context every node profits from what another one has computed."""
     with ExitStack() as stack:
         stack.enter_context(remembered_signatures())
         for module, name, key in SHARED:
             stack.enter_context(replaced(module, name, once(getattr(module, name), key)))
-        stack.enter_context(shared_chains())
-        yield
+        yield stack.enter_context(shared_chains())
