@@ -150,21 +150,28 @@ class Groups(Group):
         self.state = self.states[prefix] = self.past[prefix, back.height] = back
         self.link(prefix)
 
-    def judge(self, prefix: str, seq: int = SEQ, registers: Iterable[bytes] = ()) -> None:
-        """Let a group judge a challenge in which everything went well."""
+    def judge(
+        self,
+        prefix: str,
+        seq: int = SEQ,
+        registers: Iterable[bytes] = (),
+        silent: Iterable[Operator] = (),
+    ) -> None:
+        """Let a group judge a challenge that all but the silent answered."""
         parameters = self.genesis.parameters
         closes = anchor_height(seq, parameters) + parameters.response_window
         self.chain.mine_to(closes + parameters.burial)
         state = self.at(prefix)
-        registered = self.registrations(seq)
-        answered = self.responses(seq, [one for one in self.founders if one.key in registered])
+        registered, absent = self.registrations(seq), {one.key for one in silent}
+        answering = [one for one in self.everybody if one.key in registered and one.key not in absent]
+        answered = self.responses(seq, answering)
         seen = [self.observation(judge, answered.values(), seq) for judge in self.voters(prefix)]
         self.advance(
             build_verdict(state, self.chain, seq, seen, answered, registers=registers, elsewhere=self)
         )
 
     def voters(self, prefix: str) -> list[Operator]:
-        return [one for one in self.founders if one.key in self.states[prefix].electorate]
+        return [one for one in self.everybody if one.key in self.states[prefix].electorate]
 
     def registrations(self, seq: int) -> Registrations:
         return self.state.judging(self.challenge(seq)).registrations

@@ -5,29 +5,26 @@ certify whatever the rules allow.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
 
-from protocol.codec import encode
 from protocol.codec import replace as replace_fields
 from protocol.genesis import Genesis
-from protocol.group.blockmaker import build_link, build_register, build_verdict
+from protocol.group.blockmaker import build_register
 from protocol.group.data_block import (
-    RegisterPayload,
     RelocatePayload,
     Removal,
     VerdictPayload,
     block_hash,
     decode_block,
-    decode_payload,
 )
 from protocol.group.data_chain import DataChain
-from protocol.group.elsewhere import Around, Standing
+from protocol.group.elsewhere import Around
 from protocol.group.entropy import entropy_height
 from protocol.group.join_proof import JoinProver
 from protocol.group.kinds.registers import take_up
-from protocol.group.membership import Member, Membership, genesis_membership
+from protocol.group.membership import Member, genesis_membership
 from protocol.group.movemaker import (
     build_admit,
     build_expire,
@@ -47,7 +44,8 @@ from protocol.tracking.registration import (
 from protocol.tracking.verdict import Registrations
 from protocol.units import Hash32
 from tests.support.founding import founded_by
-from tests.support.group_world import Group
+from tests.support.group_world import SEQ
+from tests.support.groups_world import Groups
 from tests.support.operators import Operator, operator, staked_chain
 
 PARAMETERS = replace_fields(DEVNET, group_size=3, join_proof_bits=2)
@@ -73,26 +71,24 @@ def founding(
 
 
 @dataclass
-class Moves(Group):
+class Moves(Groups):
     """Groups 0 and 1 of one network, or the one group of a network that has not split."""
 
+    tip: int = 14
     halves: tuple[int, int] = (5, 5)
-    parts: tuple[str, ...] = ("0", "1")
+    is_split: bool = True
     parameters: Parameters = PARAMETERS
     age: int = 1
     """Of the founders."""
     bystanders: tuple[Operator, ...] = ()
     """Founders without a registration, besides."""
-    states: dict[str, DataChain] = field(init=False, default_factory=dict)
-    standings: dict[Hash32, Standing] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.genesis, self.founders = founding(self.halves, self.parameters, self.age, self.bystanders)
         self.chain = staked_chain(self.everybody, self.tip)
-        whole = DataChain.from_genesis(self.genesis)
-        for part in self.parts:
-            self.states[part] = half(whole, part)
-        self.at(self.parts[0])
+        self._begin(DataChain.from_genesis(self.genesis))
+        if self.is_split:
+            self.split()
 
     @property
     def everybody(self) -> tuple[Operator, ...]:
@@ -101,44 +97,32 @@ class Moves(Group):
     def operator(self, key: bytes) -> Operator:
         return next(one for one in self.everybody if one.key == key)
 
-    def at(self, prefix: str) -> DataChain:
-        """Let a group have its turn."""
-        self.state = self.states[prefix]
-        return self.state
-
     def fitting(self, name: bytes) -> str:
         """The group to which a name falls."""
-        return next(part for part in self.parts if matches(part, name))
+        return next(prefix for prefix in self.states if matches(prefix, name))
 
     def seated(self, key: bytes) -> str:
         """The group of which an operator is a member."""
-        return next(part for part in self.parts if key in self.states[part].membership)
+        return next(prefix for prefix, state in self.states.items() if key in state.membership)
+
+    def live(self) -> list[str]:
+        """The groups that can certify something."""
+        return [prefix for prefix, state in sorted(self.states.items()) if not state.is_closed]
 
     def home(self, one: Operator) -> str:
         return self.fitting(home_draw(one.key))
 
-    def advance(self, body: bytes) -> None:
-        """Let the block's group certify it, and its LINK if one is due."""
-        block = decode_block(body)
-        before = self.at(block.prefix)
-        certified = self.certified(body)
-        self.state = self.states[block.prefix] = before.apply(certified, self.chain, self)
-        self.blocks.append(encode(certified))
-        hashed = block_hash(body)
-        self.standings[hashed] = Standing(hashed, block, decode_payload(block), before.membership)
-
     def settle(self, body: bytes) -> Hash32:
         """Advance by a block and the LINK blocks that are due then; return the block's hash."""
         self.advance(body)
-        prefix = decode_block(body).prefix
-        while self.states[prefix].link_due:
-            self.advance(build_link(self.at(prefix), self.chain))
+        self.settle_links(decode_block(body).prefix)
         return block_hash(body)
 
-    def judges(self, prefix: str) -> list[Operator]:
-        return [one for one in self.everybody if one.key in self.states[prefix].electorate]
+    def settle_links(self, prefix: str) -> None:
+        while self.states[prefix].link_due:
+            self.link(prefix)
 
-    def register(self, one: Operator, sequence: int = 1, ip: bytes = b"") -> None:
+    def enrol(self, one: Operator, sequence: int = 1, ip: bytes = b"") -> None:
         """Let an operator's registration stand in the chain of its stake's home."""
         prefix = self.fitting(registration_home(one.stake_address))
         envelope = one.envelope(sequence, network=self.network, ip=ip)
@@ -149,7 +133,7 @@ class Moves(Group):
         envelope = one.envelope(sequence, network=self.network, ip=ip)
         return check_registration(envelope, self.network, self.genesis.chain, self.parameters)
 
-    def register_gone(self, one: Operator, sequence: int = 2) -> None:
+    def strike_off(self, one: Operator, sequence: int = 2) -> None:
         """Let an operator's deregistration stand in the chain of its stake's home."""
         data = build_deregistration(
             one.sign_text,
@@ -164,31 +148,31 @@ class Moves(Group):
     def untaken(self, prefix: str) -> list[Hash32]:
         """The REGISTER blocks of the other groups that a group has still to take up."""
         read = self.states[prefix].read
-        others = [part for part in self.parts if part != prefix]
-        return [one.block_hash for part in others for one in self.registers(part, read.get(part, 0))]
+        others = sorted({place[0] for place in self.past} - {prefix})
+        return [one.block_hash for other in others for one in self.registers(other, read.get(other, 0))]
 
     def registrations(self, seq: int) -> Registrations:
         """Whom the group judges, when it has taken up what others registered."""
         book, _ = take_up(self.state, self.untaken(self.state.prefix), Around(self.chain, self))
         return self.state.judging(self.challenge(seq), book).registrations
 
-    def judge(self, prefix: str, seq: int, silent: Iterable[Operator] = ()) -> Hash32:
-        """Let a group judge a challenge that the silent did not answer."""
+    def judge(
+        self,
+        prefix: str,
+        seq: int = SEQ,
+        registers: Iterable[bytes] = (),
+        silent: Iterable[Operator] = (),
+    ) -> None:
+        """Let a group judge a challenge, having taken up what others registered, and make its links."""
         self.at(prefix)
-        self.chain.mine_to(self.challenge(seq).judged_at)
-        absent, taken = {one.key for one in silent}, self.untaken(prefix)
-        registered = self.registrations(seq)
-        answering = [one for one in self.everybody if one.key in registered and one.key not in absent]
-        answered = self.responses(seq, answering)
-        seen = [self.observation(judge, answered.values(), seq) for judge in self.judges(prefix)]
-        body = build_verdict(self.state, self.chain, seq, seen, answered, registers=taken, elsewhere=self)
-        return self.settle(body)
+        super().judge(prefix, seq, tuple(registers) or self.untaken(prefix), silent)
+        self.settle_links(prefix)
 
-    def judge_everywhere(self, seq: int, silent: Sequence[Operator] = ()) -> None:
+    def hold(self, seq: int, silent: Sequence[Operator] = ()) -> None:
         """Let all groups judge a challenge, and the chain grow until its entropy is buried."""
-        self.chain.mine_to(seq * self.parameters.challenge_every)
-        for prefix in self.parts:
-            self.judge(prefix, seq, silent)
+        for prefix in self.live():
+            self.chain.mine_to(seq * self.parameters.challenge_every)
+            self.judge(prefix, seq, silent=silent)
         self.bury_entropy(seq)
 
     def bury(self, height: int) -> None:
@@ -215,8 +199,8 @@ class Moves(Group):
 
     def newcomer(self, one: Operator, seq: int) -> str:
         """Let an operator register before challenge `seq` and come in after it; return its group."""
-        self.register(one)
-        self.judge_everywhere(seq)
+        self.enrol(one)
+        self.hold(seq)
         return self.admit(self.join(one, seq))
 
     def relocate(self, prefix: str) -> Hash32:
@@ -247,6 +231,11 @@ class Moves(Group):
         state = self.at(self.seated(one.key))
         return self.settle(build_remove(state, self.chain, self, one.key, reason, proofs))
 
+    def reduce(self, prefix: str, count: int) -> None:
+        """Let a group lose voters until it has so many members."""
+        while len(self.states[prefix].membership) > count:
+            self.remove(self.voters(prefix)[-1])
+
     def give_events(self, one: Operator, count: int) -> str:
         """Let a member have seen so many counted events; return its group."""
         prefix = self.seated(one.key)
@@ -271,31 +260,3 @@ class Moves(Group):
         found = prover.search(NONCE_TRIES)
         assert found is not None
         return found
-
-    # What the rules ask of other groups.
-
-    def standing(self, block_hash: bytes) -> Standing | None:
-        return self.standings.get(Hash32(block_hash))
-
-    def registers(self, prefix: str, after: int) -> Sequence[Standing]:
-        mine = (one for one in self.standings.values() if one.block.prefix == prefix)
-        found = [one for one in mine if isinstance(one.payload, RegisterPayload) and one.block.height > after]
-        return sorted(found, key=lambda one: one.block.height)
-
-
-def half(whole: DataChain, prefix: str) -> DataChain:
-    """Return the founding state of one half of the founders."""
-    members = [
-        replace_fields(member, prefix=prefix)
-        for member in whole.membership.members
-        if matches(prefix, member.name)
-    ]
-    membership = Membership.of(members)
-    return replace(
-        whole,
-        prefix=prefix,
-        membership=membership,
-        electorate=membership.voters(),
-        granted=frozenset(key for key in whole.granted if matches(prefix, home_draw(key))),
-        events=MappingProxyType({}),
-    )

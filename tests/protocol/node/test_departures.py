@@ -19,10 +19,10 @@ def noted(world: Moves | Groups) -> Departures:
 
 def test_a_removal_is_told_with_its_reason() -> None:
     world = Moves()
-    one, other = world.judges("0")[:2]
+    one, other = world.voters("0")[:2]
     world.remove(one, Removal.SILENT)
     for seq in (1, 2, 3):
-        world.judge_everywhere(seq, silent=[other])
+        world.hold(seq, silent=[other])
     world.remove(other, Removal.CHALLENGES, sorted(world.verdict_on(other, seq) for seq in (1, 2, 3)))
     found = noted(world)
     assert [(each.operator_key, each.cause, each.prefix) for each in found.all()] == [
@@ -46,10 +46,10 @@ def test_the_convicted_are_named() -> None:
 
 def test_who_goes_without_a_block_of_its_own_shared_an_address() -> None:
     world = Moves()
-    one, other = world.judges("0")[:2]
-    world.register(other, 2, ip=one.ip)
-    world.judge_everywhere(1)
-    world.judge_everywhere(4)
+    one, other = world.voters("0")[:2]
+    world.enrol(other, 2, ip=one.ip)
+    world.hold(1)
+    world.hold(4)
     ((key, left),) = world.states["0"].left.items()
     assert key in (one.key, other.key)
     assert noted(world).cause(key, left.stamp_height) is Cause.SAME_IP
@@ -58,7 +58,7 @@ def test_who_goes_without_a_block_of_its_own_shared_an_address() -> None:
 def test_what_is_forgotten_is_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(departures, "DEPARTURES_MAX", 1)
     world = Moves()
-    one, other = world.judges("0")[:2]
+    one, other = world.voters("0")[:2]
     for each in (one, other):
         world.remove(each)
     found, left = noted(world), world.states["0"].left

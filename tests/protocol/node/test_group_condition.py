@@ -36,10 +36,10 @@ def condition(
 
 
 def test_a_challenge_is_owed_from_when_it_can_be_judged() -> None:
-    world = Moves()
+    world = Moves(tip=13)
     due = world.challenge(SEQ).judged_at
-    assert judgeable_at(SEQ, PARAMETERS) == due == world.chain.tip()[0]
-    assert condition(world, "0") == GroupCondition(Condition.RUNS, due, (Owed(SEQ, ("0",), due),), False)
+    assert judgeable_at(SEQ, PARAMETERS) == due == world.chain.mine()
+    assert condition(world, "0") == GroupCondition(Condition.RUNS, 1, (Owed(SEQ, ("0",), due),), False)
     assert group_condition(world.states["0"], due - 1, [SEQ], never).owed == ()
     assert condition(world, "0", is_void=lambda seq: seq == SEQ).owed == ()
     world.judge("0", SEQ)
@@ -65,7 +65,7 @@ def test_a_group_that_certifies_something_else_has_not_stopped() -> None:
     world.chain.mine_to(world.challenge(SEQ).judged_at + SILENCE)
     prefix = world.fitting(registration_home(JOINERS[0].stake_address))
     assert condition(world, prefix).condition is Condition.STOPPED
-    world.register(JOINERS[0])
+    world.enrol(JOINERS[0])
     assert condition(world, prefix).condition is Condition.RUNS
     assert condition(world, prefix).owed, "and owes the challenge still"
     world.chain.mine_to(world.chain.tip()[0] + SILENCE)

@@ -29,8 +29,8 @@ class TestNeverAMember:
 
     def test_a_verdict_that_is_not_valid_is_a_problem_with_what_to_do(self) -> None:
         world = Moves()
-        world.register(JOINER)
-        world.judge_everywhere(FIRST, silent=[JOINER])
+        world.enrol(JOINER)
+        world.hold(FIRST, silent=[JOINER])
         seats = Seats(world, JOINER)
         (problem,) = seats.problems()
         assert problem.startswith(f"not a member: last verdict NO_RESPONSE (challenge {FIRST}: ")
@@ -51,9 +51,9 @@ class TestNeverAMember:
 
     def test_after_a_valid_one_it_asks_as_long_as_that_is_fresh(self) -> None:
         world = Moves()
-        world.register(JOINER)
+        world.enrol(JOINER)
         world.chain.mine_to(FIRST * PARAMETERS.challenge_every)
-        for prefix in world.parts:
+        for prefix in world.live():
             world.judge(prefix, FIRST)
         home, at = world.home(JOINER), entropy_height(FIRST, PARAMETERS)
         assert (
@@ -68,8 +68,8 @@ class TestNeverAMember:
 
 
 def under_way(world: Moves) -> Hash32:
-    world.register(JOINER)
-    world.judge_everywhere(FIRST)
+    world.enrol(JOINER)
+    world.hold(FIRST)
     return world.join(JOINER, FIRST)
 
 
@@ -117,9 +117,9 @@ class TestUnderWay:
         for salt in range(9):
             world = Moves()
             world.chain.mine(salt=bytes([salt]))
-            rival = world.judges("0")[0]
-            world.register(JOINER, ip=rival.ip)
-            world.judge_everywhere(FIRST, silent=world.founders)
+            rival = world.voters("0")[0]
+            world.enrol(JOINER, ip=rival.ip)
+            world.hold(FIRST, silent=world.founders)
             ticket = world.join(JOINER, FIRST)
             if world.fitting(world.moved(ticket).name) == "0":
                 break
@@ -131,8 +131,8 @@ class TestUnderWay:
     def test_a_newcomer_that_has_to_wait_has_no_problem(self) -> None:
         world = Moves()
         for one in JOINERS:
-            world.register(one)
-        world.judge_everywhere(FIRST)
+            world.enrol(one)
+        world.hold(FIRST)
         tickets = [(one, world.join(one, FIRST)) for one in JOINERS]
         fitting = [pair for pair in tickets if world.fitting(world.moved(pair[1]).name) == "0"]
         (first, admitted), (second, refused), *_ = fitting
@@ -148,7 +148,7 @@ class TestUnderWay:
 
 
 def removed(world: Moves, reason: Removal = Removal.SILENT) -> Operator:
-    one = world.judges("0")[0]
+    one = world.voters("0")[0]
     world.remove(one, reason)
     return one
 
@@ -170,10 +170,10 @@ class TestRemoved:
 
     def test_who_shares_an_address_is_told_so(self) -> None:
         world = Moves()
-        one, other = world.judges("0")[:2]
-        world.register(other, 2, ip=one.ip)
-        world.judge_everywhere(SEQ)
-        world.judge_everywhere(4)
+        one, other = world.voters("0")[:2]
+        world.enrol(other, 2, ip=one.ip)
+        world.hold(SEQ)
+        world.hold(4)
         gone = next(each for each in (one, other) if each.key in world.states["0"].left)
         (problem,) = Seats(world, gone).problems()
         assert "another member having its IP address: register another address" in problem
@@ -181,7 +181,7 @@ class TestRemoved:
     def test_who_comes_back_hands_blocks_over(self) -> None:
         world = Moves(age=5)
         one = removed(world)
-        world.judge_everywhere(SEQ)
+        world.hold(SEQ)
         verdict = world.verdict_on(one, SEQ)
         world.settle(build_return(world.at("0"), world.chain, world, one.key, verdict))
         back = world.states["0"].returning[one.key]
@@ -204,7 +204,7 @@ class TestMember:
 
     def test_it_moves_when_it_has_seen_enough_and_is_told_when_it_is_next(self) -> None:
         world = Moves(age=2)
-        one, other = world.judges("0")[:2]
+        one, other = world.voters("0")[:2]
         world.give_events(one, 1)
         assert Seats(world, one).doing() == "moves after 3 more counted changes of the members"
         world.give_events(one, events_until_move(2))
@@ -225,30 +225,31 @@ class TestMember:
         assert told[OperatorKey(world.moved(ticket).operator_key)] != "moves in its turn"
 
     def test_in_a_small_group_it_ages_where_it_is(self) -> None:
-        world = Moves(halves=(3, 5))
-        one = world.judges("0")[0]
+        world = Moves()
+        world.reduce("0", 3)
+        one = world.voters("0")[0]
         assert Seats(world, one).doing() == "ages where it is after 2 more counted changes of the members"
 
     def test_failed_challenges_are_counted_and_told_with_what_they_cost(self) -> None:
         world = Moves()
-        one = world.judges("0")[0]
-        world.judge_everywhere(1)
+        one = world.voters("0")[0]
+        world.hold(1)
         assert Seats(world, one).problems() == []
         for seq, failed in ((2, 1), (3, 2)):
-            world.judge_everywhere(seq, silent=[one])
+            world.hold(seq, silent=[one])
             (problem,) = Seats(world, one).problems()
             assert problem.startswith(
                 f"failed challenge {seq} (NO_RESPONSE; {failed} in a row, 3 cost the place in the group): "
             )
             assert Seats(world, one).shown()["failures"] == failed
-        world.judge_everywhere(4)
+        world.hold(4)
         seats = Seats(world, one)
         assert (seats.problems(), seats.shown()["failures"]) == ([], 0)
         assert seats.shown()["last_verdict"] == {"seq": 4, "verdict": "VALID"}
 
     def test_votes_that_are_missed_are_a_problem_from_the_limit_on(self) -> None:
         world = Moves()
-        one = world.judges("0")[0]
+        one = world.voters("0")[0]
         assert Seats(world, one, unheard=(0, 0)).problems() == []
         seats = Seats(world, one, unheard=(1, 5))
         (problem,) = seats.problems()
@@ -263,5 +264,5 @@ class TestMember:
     @pytest.mark.parametrize("age", [60, 255])
     def test_who_is_too_old_to_count_its_stay_just_stays(self, age: int) -> None:
         world = Moves(age=age)
-        seats = Seats(world, world.judges("0")[0])
+        seats = Seats(world, world.voters("0")[0])
         assert (seats.doing(), seats.shown()["events_until_move"]) == ("stays", None)

@@ -32,8 +32,8 @@ def joining(*joiners: Operator) -> tuple[Moves, list[Hash32]]:
     """A network in which these operators have tickets after challenge 2."""
     world = Moves()
     for one in joiners:
-        world.register(one)
-    world.judge_everywhere(2)
+        world.enrol(one)
+    world.hold(2)
     tickets = [world.join(one, 2) for one in joiners]
     world.chain.mine()
     return world, tickets
@@ -109,8 +109,8 @@ def test_a_ticket_is_good_where_its_name_falls_and_nowhere_else() -> None:
 
 def test_a_ticket_is_good_for_its_time_and_expires_then() -> None:
     world = Moves()
-    world.register(NEW)
-    world.judge_everywhere(2)
+    world.enrol(NEW)
+    world.hold(2)
     ticket = world.join(NEW, 2)
     with pytest.raises(NotYetKnown, match="good from chain height 25 on"):
         admit_block(world, ticket)
@@ -145,10 +145,11 @@ def test_a_ticket_is_a_relocate_block_that_is_held() -> None:
 
 
 def test_who_aged_where_it_was_has_no_ticket() -> None:
-    world = Moves(halves=(3, 7))
-    one = world.judges("0")[0]
+    world = Moves()
+    world.reduce("0", 3)
+    one = world.voters("0")[0]
     world.give_events(one, 2)
-    world.judge_everywhere(1)
+    world.hold(1)
     in_place = world.relocate("0")
     world.remove(one)
     with pytest.raises(InvalidBlock, match="is no ticket"):
@@ -156,9 +157,9 @@ def test_who_aged_where_it_was_has_no_ticket() -> None:
 
 
 def test_a_ticket_into_its_own_group_is_one_too() -> None:
-    world = Moves(parts=("",))
-    world.register(NEW)
-    world.judge_everywhere(2)
+    world = Moves(is_split=False)
+    world.enrol(NEW)
+    world.hold(2)
     ticket = world.join(NEW, 2)
     assert NEW.key in world.states[""].away
     world.admit(ticket)
@@ -173,9 +174,9 @@ def test_who_has_a_members_place_is_refused_in_its_group_only() -> None:
     for salt in range(9):
         world = Moves()
         world.chain.mine(salt=bytes([salt]))
-        rival = world.judges("0")[0]
-        world.register(NEW, ip=rival.ip)
-        world.judge_everywhere(2, silent=world.founders)
+        rival = world.voters("0")[0]
+        world.enrol(NEW, ip=rival.ip)
+        world.hold(2, silent=world.founders)
         ticket = world.join(NEW, 2)
         world.chain.mine()
         state = world.at(target(world, ticket))
@@ -211,12 +212,12 @@ def test_a_large_group_takes_one_newcomer_at_a_time() -> None:
 
 
 def test_a_small_group_refuses_no_newcomer() -> None:
-    for halves in ((3, 7), (7, 3)):
-        world = Moves(halves=halves)
+    for small in "01":
+        world = Moves()
+        world.reduce(small, 3)
         for one in JOINERS:
-            world.register(one)
-        world.judge_everywhere(2)
-        small = "0" if halves[0] == 3 else "1"
+            world.enrol(one)
+        world.hold(2)
         tickets = [world.join(one, 2) for one in JOINERS]
         world.chain.mine()
         fitting = [ticket for ticket in tickets if target(world, ticket) == small]
@@ -225,7 +226,7 @@ def test_a_small_group_refuses_no_newcomer() -> None:
         assert len(world.states[small].membership) == 4, "above G from here on"
         with pytest.raises(InvalidBlock, match="AGE0_FULL"):
             admit_block(world, fitting[1])
-        world.remove(world.judges(small)[0])
+        world.remove(world.voters(small)[0])
         world.admit(fitting[1])
         ages = [member.age for member in world.states[small].membership.members]
         assert ages.count(0) == 2
@@ -233,7 +234,7 @@ def test_a_small_group_refuses_no_newcomer() -> None:
 
 def test_who_is_not_registered_any_more_is_refused() -> None:
     world, (ticket,) = joining(NEW)
-    world.register_gone(NEW)
+    world.strike_off(NEW)
     world.chain.mine_to(world.chain.tip()[0] + 3)
     state = world.at(target(world, ticket))
     if state.book.of(NEW.key, state.stamp_height):  # registered at home in the other group: take it up
@@ -252,9 +253,9 @@ def sent_away(age: int = 1) -> tuple[Moves, Operator, Hash32]:
     for salt in range(20):
         world = Moves(age=age)
         world.chain.mine(salt=bytes([salt]))
-        one = world.judges("0")[0]
+        one = world.voters("0")[0]
         world.give_events(one, 1 << age)
-        world.judge_everywhere(2)
+        world.hold(2)
         name = assign_name(age + 1, one.key, move_entropy(2, world.chain, world.parameters))
         if matches("1", name):
             return world, one, world.relocate("0")
@@ -286,8 +287,8 @@ def test_who_was_taken_in_does_not_come_back() -> None:
 def test_the_end_of_anothers_ticket_brings_nobody_back() -> None:
     world, one, ticket = sent_away()
     world.expire(ticket)
-    world.register(NEW)
-    world.judge_everywhere(5)
+    world.enrol(NEW)
+    world.hold(5)
     others = world.expire(world.join(NEW, 5))
     with pytest.raises(InvalidBlock, match="another ticket"):
         build_readmit(world.at("0"), world.chain, world, one.key, others)
@@ -299,7 +300,7 @@ def test_who_comes_back_finds_its_place_taken_or_not() -> None:
     body = build_readmit(world.at("0"), world.chain, world, one.key, end)
     refused(world, body, "another age or name", age=2)
     refused(world, body, "another age or name", name=bytes(32))
-    rival = world.judges("0")[0]
+    rival = world.voters("0")[0]
     registered = world.states["0"].book.apply(
         world.registered(rival, sequence=2, ip=one.ip), world.chain.tip()[0] - PARAMETERS.period_blocks
     )
@@ -322,10 +323,10 @@ def test_who_joined_does_not_come_back_without_another_ticket() -> None:
 def removed(*, silent: bool = False) -> tuple[Moves, Operator, Hash32]:
     """A network in which a founder was removed, and the verdict on it after that."""
     world = Moves(age=4)
-    one = world.judges("0")[0]
-    world.judge_everywhere(1)
+    one = world.voters("0")[0]
+    world.hold(1)
     world.remove(one)
-    world.judge_everywhere(2, silent=[one] if silent else [])
+    world.hold(2, silent=[one] if silent else [])
     return world, one, world.verdict_on(one, 2)
 
 
@@ -356,7 +357,7 @@ def test_who_is_removed_again_keeps_the_age_that_it_returned_with() -> None:
 def test_a_return_that_lapsed_leaves_a_newcomer() -> None:
     world, one, verdict = removed()
     world.settle(build_return(world.at("0"), world.chain, world, one.key, verdict))
-    world.judge_everywhere(3)
+    world.hold(3)
     with pytest.raises(StaleMessage, match="nobody may move"):
         build_relocate(world.at("0"), world.chain)
     world.chain.mine_to(world.chain.tip()[0] + PARAMETERS.silence)
@@ -385,11 +386,11 @@ def test_only_who_is_found_valid_again_comes_back() -> None:
 
 def test_a_returning_member_is_the_one_newcomer_of_a_large_group() -> None:
     world = Moves(halves=(6, 6), age=4)
-    one, other = world.judges("0")[:2]
-    world.judge_everywhere(1)
+    one, other = world.voters("0")[:2]
+    world.hold(1)
     world.remove(one)
     world.remove(other)
-    world.judge_everywhere(2)
+    world.hold(2)
     state = world.at("0")
     world.settle(build_return(state, world.chain, world, one.key, world.verdict_on(one, 2)))
     with pytest.raises(InvalidBlock, match="AGE0_FULL"):

@@ -36,8 +36,8 @@ def refused(world: Moves, body: bytes, reason: str, error: type[ProtocolError] =
 def asking(seq: int = 2) -> Moves:
     """A network in which a newcomer is registered and was found VALID."""
     world = Moves()
-    world.register(NEW)
-    world.judge_everywhere(seq)
+    world.enrol(NEW)
+    world.hold(seq)
     return world
 
 
@@ -53,11 +53,11 @@ def test_an_operator_joins_from_its_home_group_where_its_name_falls() -> None:
     assert (moved.why, moved.age, moved.operator_key) == (Move.JOIN, 0, NEW.key)
     assert moved.name == assign_name(0, NEW.key, move_entropy(2, world.chain, world.parameters))
     home = world.states[world.home(NEW)]
-    assert NEW.key in home.granted and not home.link_due and home.link == 0
+    assert NEW.key in home.granted and not home.link_due and home.link == 1
     assert (home.away[NEW.key].ticket, home.away[NEW.key].name) == (ticket, home_draw(NEW.key))
     target = world.admit(ticket)
     member = world.member(NEW)
-    assert (member.age, member.name, member.joined, member.prefix) == (0, moved.name, 1, target)
+    assert (member.age, member.name, member.joined, member.prefix) == (0, moved.name, 2, target)
     assert ticket in world.states[target].ended and NEW.key not in world.states[target].electorate
 
 
@@ -87,7 +87,7 @@ def test_who_joins_was_found_valid_not_long_ago() -> None:
     world.chain.mine()
     with pytest.raises(InvalidBlock, match="challenge 2 is not the basis"):
         join_block(world)
-    world.judge_everywhere(5, silent=[NEW])
+    world.hold(5, silent=[NEW])
     with pytest.raises(InvalidBlock, match="is NO_RESPONSE in challenge 5"):
         join_block(world, seq=5)
     state = world.at(world.home(NEW))
@@ -101,7 +101,7 @@ def test_a_name_is_not_drawn_before_its_entropy_is_buried() -> None:
     early = {"stamp_height": 23, "stamp_hash": world.chain.block_hash(23)}
     refused(world, changed(body, **early), "not the basis of a move at chain height 23")
     world = Moves()
-    world.register(NEW)
+    world.enrol(NEW)
     world.chain.mine_to(16)
     for prefix in "01":
         world.judge(prefix, 2)
@@ -111,8 +111,8 @@ def test_a_name_is_not_drawn_before_its_entropy_is_buried() -> None:
 
 def test_only_who_is_registered_joins() -> None:
     world = asking()
-    world.register_gone(NEW)
-    world.judge_everywhere(3)
+    world.strike_off(NEW)
+    world.hold(3)
     with pytest.raises(InvalidBlock, match="no registration in force"):
         join_block(world)
 
@@ -143,12 +143,12 @@ def test_who_was_not_taken_in_gets_another_ticket_for_its_end() -> None:
     world = asking()
     first = world.join(NEW, 2)
     end = world.expire(first)
-    world.judge_everywhere(4)
+    world.hold(4)
     with pytest.raises(StaleMessage, match="was given away"):
         join_block(world, seq=4)
-    world.register(OTHER)
-    world.register(JOINERS[2])
-    world.judge_everywhere(5)
+    world.enrol(OTHER)
+    world.enrol(JOINERS[2])
+    world.hold(5)
     others_end = world.expire(world.join(OTHER, 5))
     with pytest.raises(InvalidBlock, match="another ticket"):
         join_block(world, seq=5, ending=others_end)
@@ -168,9 +168,9 @@ def test_who_was_not_taken_in_gets_another_ticket_for_its_end() -> None:
 def ripe(name: str = "0", events: int = 2) -> tuple[Moves, Operator]:
     """A network in which a founder has stayed its time when a challenge has been judged."""
     world = Moves()
-    one = world.judges(name)[0]
+    one = world.voters(name)[0]
     world.give_events(one, events)
-    world.judge_everywhere(1)
+    world.hold(1)
     return world, one
 
 
@@ -184,15 +184,15 @@ def test_who_has_stayed_its_time_gets_a_ticket_or_a_new_name() -> None:
     for salt in range(8):
         world = Moves()
         world.chain.mine(salt=bytes([salt]))
-        one = world.judges("0")[0]
+        one = world.voters("0")[0]
         world.give_events(one, 2)
-        world.judge_everywhere(2)
+        world.hold(2)
         leaves = falls_out(world, one, 2, 2)
         before = world.member(one)
         ticket = world.relocate("0")
         state, moved = world.states["0"], world.moved(ticket)
         assert (moved.why, moved.age, moved.seq) == (Move.AGED, 2, 2)
-        assert state.link == 1 and state.move_due is None and not state.link_due
+        assert state.link == 2 and state.move_due is None and not state.link_due
         seen.add(leaves)
         if leaves:
             assert one.key not in state.membership and one.key not in state.events
@@ -208,7 +208,7 @@ def test_who_has_stayed_its_time_gets_a_ticket_or_a_new_name() -> None:
 
 def test_one_moves_after_a_verdict_and_no_other() -> None:
     world, one = ripe()
-    other = next(judge for judge in world.judges("0") if judge != one)
+    other = next(judge for judge in world.voters("0") if judge != one)
     world.give_events(other, 2)
     body = build_relocate(world.at("0"), world.chain)
     chosen = world.settle(body)
@@ -217,7 +217,7 @@ def test_one_moves_after_a_verdict_and_no_other() -> None:
     again = changed(body, height=world.state.height + 1, previous=world.state.head)
     refused(world, again, "nobody is due to move after challenge 1", StaleMessage)
     assert world.moved(chosen).operator_key in (one.key, other.key)
-    world.judge_everywhere(2)
+    world.hold(2)
     moved = world.moved(world.relocate("0")).operator_key
     assert {moved, world.moved(chosen).operator_key} == {one.key, other.key}
 
@@ -232,7 +232,7 @@ def test_nobody_moves_before_its_time() -> None:
 
 def test_nobody_moves_before_the_entropy_is_buried() -> None:
     world = Moves()
-    world.give_events(world.judges("0")[0], 2)
+    world.give_events(world.voters("0")[0], 2)
     world.judge("0", 1)
     with pytest.raises(NotYetKnown, match="chain block 16, not buried"):
         build_relocate(world.at("0"), world.chain)
@@ -246,7 +246,7 @@ def test_nobody_moves_before_the_entropy_is_buried() -> None:
 def test_neither_the_one_that_moves_nor_what_becomes_of_it_can_be_chosen() -> None:
     world, one = ripe()
     body = build_relocate(world.at("0"), world.chain)
-    other = next(judge for judge in world.judges("0") if judge != one)
+    other = next(judge for judge in world.voters("0") if judge != one)
     for change, reason in (
         ({"operator_key": other.key}, "is not the one that moves"),
         ({"operator_key": NEW.key}, "is not the one that moves"),
@@ -261,22 +261,23 @@ def test_neither_the_one_that_moves_nor_what_becomes_of_it_can_be_chosen() -> No
 
 
 def test_in_a_small_group_members_age_where_they_are() -> None:
-    world = Moves(halves=(3, 7))
-    one = world.judges("0")[0]
+    world = Moves()
+    world.reduce("0", 3)
+    one = world.voters("0")[0]
     world.give_events(one, 5)
-    world.judge_everywhere(1)
+    world.hold(1)
     before = world.member(one)
     world.relocate("0")
     member = world.member(one)
     assert (member.age, member.name) == (before.age + 1, before.name)
-    assert world.states["0"].electorate.age(one.key) == 2 and world.states["0"].link == 1
+    assert world.states["0"].electorate.age(one.key) == 2 and world.states["0"].link == 4
     assert world.states["0"].events[one.key] == 1 and not world.states["0"].away
 
 
 def test_a_newcomer_gets_a_vote_with_its_first_move() -> None:
     world = Moves()
     prefix = world.newcomer(NEW, 2)
-    world.judge_everywhere(3)
+    world.hold(3)
     ticket = world.relocate(prefix)
     moved = world.moved(ticket)
     assert (moved.operator_key, moved.why, moved.age) == (NEW.key, Move.FIRST, 1)
@@ -291,10 +292,10 @@ def falls_into(name: bytes, prefix: str) -> bool:
 
 
 def test_a_network_of_one_group_renames_who_moves() -> None:
-    world = Moves(parts=("",))
-    one = world.judges("")[0]
+    world = Moves(is_split=False)
+    one = world.voters("")[0]
     world.give_events(one, 2)
-    world.judge_everywhere(1)
+    world.hold(1)
     before = world.member(one)
     world.relocate("")
     assert world.member(one).age == 2 and world.member(one).name != before.name
@@ -307,10 +308,10 @@ def test_a_network_of_one_group_renames_who_moves() -> None:
 def came_back(age: int = 1) -> tuple[Moves, Operator]:
     """A network in which a member was removed, and came back without a vote after challenge 2."""
     world = Moves(age=age)
-    one = world.judges("0")[0]
-    world.judge_everywhere(1)
+    one = world.voters("0")[0]
+    world.hold(1)
     world.remove(one)
-    world.judge_everywhere(2)
+    world.hold(2)
     verdict = world.verdict_on(one, 2)
     world.settle(build_return(world.at("0"), world.chain, world, one.key, verdict))
     return world, one
@@ -338,7 +339,7 @@ def test_who_is_not_returning_is_not_taken_for_full() -> None:
     with pytest.raises(NotYetKnown, match="entropy of challenge 3"):
         build_rejoin(world.at("0"), world.chain, one.key)
     with pytest.raises(StaleMessage, match="not returning"):
-        build_rejoin(world.at("0"), world.chain, world.judges("0")[0].key)
+        build_rejoin(world.at("0"), world.chain, world.voters("0")[0].key)
     world.bury_entropy(3)
     body = build_rejoin(world.at("0"), world.chain, one.key)
     for change in ({"age": 1}, {"name": bytes(32)}, {"seq": 2}):
@@ -354,7 +355,7 @@ def test_who_is_not_returning_is_not_taken_for_full() -> None:
 
 def test_of_a_stranded_move_all_but_the_entropy_is_checked() -> None:
     world, one = ripe()
-    world.give_events(world.judges("0")[1], 2)
+    world.give_events(world.voters("0")[1], 2)
     body = build_relocate(world.at("0"), world.chain)
     elsewhere = world.chain.copy()
     elsewhere.disconnect(9)
@@ -366,7 +367,7 @@ def test_of_a_stranded_move_all_but_the_entropy_is_checked() -> None:
         state.check_block(named, elsewhere)
     after = state.apply(world.certified(named), elsewhere, on_its_word=True)
     assert (after.link_due, after.move_due) == (True, None)
-    for change in ({"age": 3}, {"operator_key": world.judges("0")[-1].key}, {"why": Move.FIRST}):
+    for change in ({"age": 3}, {"operator_key": world.voters("0")[-1].key}, {"why": Move.FIRST}):
         with pytest.raises(InvalidBlock, match="another age|not the one"):
             state.apply(world.certified(repacked(named, **change)), elsewhere, on_its_word=True)
 

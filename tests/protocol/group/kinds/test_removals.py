@@ -21,21 +21,21 @@ def remove_block(world: Moves, one: Operator, reason: Removal, proofs: Sequence[
 
 def test_who_was_silent_leaves_with_its_age_and_name() -> None:
     world = Moves(age=4)
-    one = world.judges("0")[0]
+    one = world.voters("0")[0]
     member = world.member(one)
     world.settle(remove_block(world, one, Removal.SILENT))
     state = world.states["0"]
     assert one.key not in state.membership and one.key not in state.electorate
     left = state.left[one.key]
     assert (left.age, left.name, left.stamp_height) == (4, member.name, state.stamp_height)
-    assert state.link == 1
+    assert state.link == 2
     with pytest.raises(StaleMessage, match="is no member"):
         remove_block(world, one, Removal.SILENT)
 
 
 def test_the_last_voter_is_not_removed() -> None:
     world = Moves()
-    *others, last = world.judges("0")
+    *others, last = world.voters("0")
     for one in others:
         world.remove(one)
     with pytest.raises(InvalidBlock, match="without voters"):
@@ -49,7 +49,7 @@ def test_a_stranger_is_not_removed() -> None:
 
 def test_silence_has_no_proofs() -> None:
     world = Moves()
-    body = remove_block(world, world.judges("0")[0], Removal.SILENT)
+    body = remove_block(world, world.voters("0")[0], Removal.SILENT)
     with pytest.raises(InvalidBlock, match="nothing proves"):
         world.at("0").check_block(repacked(body, proofs=(bytes(32),)), world.chain, world)
 
@@ -57,10 +57,10 @@ def test_silence_has_no_proofs() -> None:
 def failing(*silences: bool) -> tuple[Moves, Operator, list[Hash32]]:
     """A member that does not answer these challenges, from the first on; and the verdicts on it."""
     world = Moves()
-    one = world.judges("0")[0]
+    one = world.voters("0")[0]
     verdicts = []
     for seq, is_silent in enumerate(silences, start=1):
-        world.judge_everywhere(seq, silent=[one] if is_silent else [])
+        world.hold(seq, silent=[one] if is_silent else [])
         verdicts.append(world.verdict_on(one, seq))
     return world, one, verdicts
 
@@ -97,17 +97,17 @@ def test_verdicts_that_are_not_held_or_not_on_the_member_do_not_remove() -> None
     with pytest.raises(NotYetKnown, match="not held"):
         remove_block(world, one, Removal.CHALLENGES, [unknown, *verdicts[1:]])
     with pytest.raises(InvalidBlock, match="is no VERDICT"):
-        seat = world.remove(world.judges("1")[0])
+        seat = world.remove(world.voters("1")[0])
         remove_block(world, one, Removal.CHALLENGES, [seat, *verdicts[1:]])
 
 
 def test_who_is_not_registered_any_more_is_removed() -> None:
     world = Moves()
-    one = world.judges("0")[0]
+    one = world.voters("0")[0]
     with pytest.raises(InvalidBlock, match="has a registration in force"):
         remove_block(world, one, Removal.DEREGISTERED)
-    world.register_gone(one)
-    world.judge_everywhere(1)
+    world.strike_off(one)
+    world.hold(1)
     world.settle(remove_block(world, one, Removal.DEREGISTERED))
     assert one.key in world.states["0"].left
 

@@ -14,10 +14,10 @@ PERIOD = PARAMETERS.period_blocks
 
 def test_who_moves_to_a_members_place_is_dismissed_when_the_change_counts() -> None:
     world = Moves()
-    stays, goes = world.judges("0")[:2]
-    world.register(goes, sequence=2, ip=stays.ip)
+    stays, goes = world.voters("0")[:2]
+    world.enrol(goes, sequence=2, ip=stays.ip)
     for seq in range(1, 4):
-        world.judge_everywhere(seq)
+        world.hold(seq)
         counts = world.states["0"].stamp_height >= PERIOD
         assert (goes.key in world.states["0"].membership) == (not counts)
     assert counts
@@ -39,7 +39,7 @@ PLACE = operator(5_000).ip
 
 def test_of_two_that_come_at_once_the_last_valid_one_stays_else_the_elder_else_the_nearest() -> None:
     world = Moves()
-    one, two = world.judges("0")[:2]
+    one, two = world.voters("0")[:2]
     before = world.states["0"]
     shared(world, one, two, ip=PLACE)
     state = world.states["0"]
@@ -54,7 +54,7 @@ def test_of_two_that_come_at_once_the_last_valid_one_stays_else_the_elder_else_t
 
 def test_the_last_voter_stays_whoever_had_the_place() -> None:
     world = Moves()
-    one, two = world.judges("0")[:2]
+    one, two = world.voters("0")[:2]
     shared(world, two, ip=one.ip)
     state = world.states["0"]
     voter = next(v for v in state.electorate.voters if v.operator_key == two.key)
@@ -65,7 +65,7 @@ def test_the_last_voter_stays_whoever_had_the_place() -> None:
 
 def test_many_in_one_place_leave_one() -> None:
     world = Moves()
-    everybody = world.judges("0")
+    everybody = world.voters("0")
     before = world.states["0"]
     shared(world, *everybody, ip=PLACE)
     after = settle_slots(world.states["0"], before)
