@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 
 from protocol.codec import encode, replace
-from protocol.errors import NotYetKnown
 from protocol.group.data_block import (
     CertifiedBlock,
     DataBlock,
@@ -54,6 +53,8 @@ class Archive:
         self.lives = Lives()
         self._places: dict[Hash32, Place] = {}
         self._standings: dict[Hash32, Standing] = {}
+        self._fresh: dict[Hash32, Standing] = {}
+        """What may not be in the record yet."""
         self._registers: dict[str, list[tuple[int, int, Hash32]]] = {}
         """By prefix: (height, stamp, hash) of its REGISTER blocks."""
         self.registers_count = 0
@@ -126,11 +127,16 @@ class Archive:
             self._registers.setdefault(block.prefix, []).append((block.height, block.stamp_height, hashed))
         if isinstance(payload, VerdictPayload):
             self._verdicts.setdefault(payload.seq, []).append(hashed)
-        standing = self._stand(hashed, block, payload)
+        self._fresh[hashed] = standing = self._stand(hashed, block, payload)
         self.tickets.note(standing)
         self.last_verdicts.note(standing)
         self.departures.note(standing)
-        self._keep(standing)
+
+    def written(self) -> None:
+        """Note that all blocks that were taken before this input of the machine are in the record now."""
+        for standing in self._fresh.values():
+            self._keep(standing)
+        self._fresh.clear()
 
     def _stand(self, hashed: Hash32, block: DataBlock, payload: Payload) -> Standing:
         """Return what is read of a block: not what its verdicts follow from, which is in the record."""
@@ -169,15 +175,18 @@ class Archive:
         place = self._places.get(hashed)
         if place is None:
             return None
-        found = self._standings.pop(hashed, None)
+        found = self._fresh.get(hashed)
         if found is None:
-            certified = self._stored_at(*place)
-            if certified is None:
-                return None  # applied a moment ago, and not written yet
-            block = decode_block(certified.block)
-            found = self._stand(hashed, block, decode_payload(block))
-        self._keep(found)
+            found = self._standings.pop(hashed, None) or self._read(hashed, place)
+            self._keep(found)
         return found
+
+    def _read(self, hashed: Hash32, place: Place) -> Standing:
+        data = self.certified(*place)
+        if data is None:
+            raise ValueError(f"the record lacks block {place[1]} of group {place[0]!r}")
+        block = decode_block(decode_certified(data).block)
+        return self._stand(hashed, block, decode_payload(block))
 
     def registers(self, prefix: str, after: int) -> Sequence[Standing]:
         """Return the REGISTER blocks of a prefix above a height, in their order."""
@@ -199,10 +208,8 @@ class Archive:
         return tuple(sorted(self._registers))
 
     def _certain(self, hashed: Hash32) -> Standing:
-        """Return a block that is held; raises `NotYetKnown` when it cannot be read at the moment."""
         found = self.standing(hashed)
-        if found is None:
-            raise NotYetKnown("a block that was applied a moment ago is not in the record yet")
+        assert found is not None
         return found
 
     def heads(self) -> tuple[Head, ...]:
@@ -258,10 +265,6 @@ class Archive:
             data = self._records.get(block_key(order))
             if data is not None:
                 yield data
-
-    def _stored_at(self, prefix: str, height: int) -> CertifiedBlock | None:
-        data = self.certified(prefix, height)
-        return None if data is None else decode_certified(data)
 
 
 def _record(standing: Standing) -> VerdictRecord:

@@ -112,6 +112,7 @@ class Groups(LiveGroups):
 
     def tick(self, now: int, *, votes: bool = True) -> list[Effect]:
         """Try again what could not be taken before, let timeouts pass."""
+        self.archive.written()
         effects: list[Effect] = []
         for machine in self:
             effects += machine.agree()

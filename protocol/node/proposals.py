@@ -20,9 +20,10 @@ from protocol.group.blockmaker import (
     build_split,
     build_verdict,
 )
-from protocol.group.data_block import REGISTERS_MAX, Kind, VerdictPayload
+from protocol.group.data_block import REGISTERS_MAX, VerdictPayload
 from protocol.group.data_chain import DataChain
 from protocol.group.elsewhere import Elsewhere, Standing
+from protocol.group.kinds.partition import asks_to_merge
 from protocol.group.movemaker import build_relocate
 from protocol.group.name import sibling
 from protocol.group.vote import EquivocationProof
@@ -76,10 +77,10 @@ def _makers(
     yield lambda state, chain, _: build_link(state, chain)
     yield lambda state, chain, _: build_evidence(state, chain, proofs)
     yield lambda state, chain, _: build_merge(state, chain)
-    for merged in _merged_beside(state, archive):
-        yield partial(_merge, merged)
-    # Not before: a large group that is waited for would split again each time its halves have merged.
-    yield lambda state, chain, _: build_split(state, chain)
+    asking = tuple(_asking_to_merge(state, archive))
+    yield from (partial(_merge, merged) for merged in asking)
+    if not asking:  # a large group that is waited for would split again each time its halves have merged
+        yield lambda state, chain, _: build_split(state, chain)
     yield from map(_passing_over, candidates.endings)
     if candidates.judged is not None:
         yield partial(_verdict, candidates.judged, archive)
@@ -106,11 +107,11 @@ def _merge(merged: Standing, state: DataChain, chain: ChainView, _: Elsewhere) -
     return build_merge(state, chain, merged)
 
 
-def _merged_beside(state: DataChain, archive: Archive) -> Iterator[Standing]:
+def _asking_to_merge(state: DataChain, archive: Archive) -> Iterator[Standing]:
     """Yield the MERGE blocks with which groups beside ours, or beside what ours was, have ended."""
     for bits in range(1, len(state.prefix) + 1):
         last = archive.last(sibling(state.prefix[:bits]))
-        if last is not None and last.block.kind is Kind.MERGE:
+        if last is not None and asks_to_merge(state, last):
             yield last
 
 

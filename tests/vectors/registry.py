@@ -20,6 +20,7 @@ MODULES = (
     "tests.vectors.group_cases",
     "tests.vectors.forwarding_cases",
     "tests.vectors.partition_cases",
+    "tests.vectors.node_cases",
     "tests.vectors.join_proof_cases",
     "tests.vectors.embedded_chain_cases",
     "tests.vectors.announcement_cases",

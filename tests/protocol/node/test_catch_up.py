@@ -2,19 +2,22 @@
 
 from collections.abc import Iterable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.codec import decode
+from protocol.codec import decode, replace
+from protocol.crypto import sha3_256
 from protocol.node.catch_up import (
     ANSWER_MILLISECONDS,
     ANSWERED_MAX,
     NEIGHBOURS_MAX,
     REQUEST_MILLISECONDS,
+    SPEAKERS,
     CatchUp,
     Turns,
 )
-from protocol.node.effects import Send
+from protocol.node.effects import Effect, Send
 from protocol.node.messages import (
     BLOCKS_BYTES_MAX,
     BLOCKS_MAX,
@@ -136,6 +139,53 @@ def test_strangers_are_not_asked_unless_they_stand_beside_us() -> None:
         assert not effects
     effects = one.on_status(status(one, PEERS[0], 7), PEERS[1], 0)
     assert [effect.peer for effect in effects if isinstance(effect, Send)] == [PEERS[1]]
+
+
+def asked_for(effects: Iterable[Effect]) -> list[OperatorKey]:
+    return [effect.peer for effect in effects if isinstance(effect, Send)]
+
+
+def test_who_holds_as_many_blocks_but_others_has_what_we_lack() -> None:
+    one, peer = desk([]), FOUNDERS[1].key
+    same = replace(status(one, peer, 0), heads=b"\x01" * 32)
+    assert not asked_for(one.on_status(same, peer, 0))
+    assert asked_for(one.on_status(status(one, peer, 0), peer, 0)) == [peer]
+    assert asked_for(one.ask(REQUEST_MILLISECONDS)) == [peer]
+    one.on_status(same, peer, REQUEST_MILLISECONDS + 1)  # we agree now
+    assert not asked_for(one.ask(9 * REQUEST_MILLISECONDS))
+
+
+def test_who_says_it_has_fallen_back_is_not_asked_any_more() -> None:
+    one, peer = desk([]), FOUNDERS[1].key
+    assert asked_for(one.on_status(status(one, peer, 7), peer, 0)) == [peer]
+    one._groups.held = 5  # type: ignore[misc]
+    one.on_status(status(one, peer, 3), peer, 1)
+    assert not asked_for(one.ask(9 * REQUEST_MILLISECONDS))
+
+
+def test_all_chains_are_asked_for_at_once_and_none_where_nothing_is_wanted() -> None:
+    one = desk([])
+    one._groups.wants = lambda: [("0", 4), ("10", 9)]  # type: ignore[method-assign]
+    (sent,) = one.on_status(status(one, PEERS[0], 7), PEERS[1], 0)
+    assert isinstance(sent, Send)
+    request = decode(sent.data[1:], BlocksRequest)
+    assert [(want.prefix, want.first) for want in request.wants] == [("0", 4), ("10", 9)]
+    one._groups.wants = list  # type: ignore[method-assign]
+    assert not one.ask(REQUEST_MILLISECONDS)
+
+
+@pytest.mark.parametrize(("members", "at_once"), [(4, 4), (31, 31), (500, 32), (5_000, 32)])
+def test_so_many_say_where_they_are_at_one_time(members: int, at_once: int) -> None:
+    keys = [OperatorKey(sha3_256(number.to_bytes(4, "big"))) for number in range(members)]
+    turns = members // SPEAKERS + 1
+    said = [0] * turns
+    for key in keys:
+        one = CatchUp(founded_by(FOUNDERS), key, Chains([]), Lists(None), "t")  # type: ignore[arg-type]
+        one._groups.members = frozenset(keys)  # type: ignore[misc]
+        spoke = [bool(one.tell(turn)) for turn in range(turns)]
+        assert spoke.count(True) == 1, "everybody has its turn"
+        said[spoke.index(True)] += 1
+    assert max(said) <= 2 * at_once and sum(said) == members
 
 
 def test_neighbours_are_bounded() -> None:

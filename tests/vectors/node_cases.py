@@ -1,0 +1,53 @@
+"""Vectors of the messages with which nodes follow all groups. Format: `spec/node.md`."""
+
+from typing import Any
+
+from protocol.codec import Wire
+from protocol.crypto import sha3_256
+from protocol.node.messages import (
+    Blocks,
+    BlocksRequest,
+    Forward,
+    ListAnswer,
+    ListRequest,
+    Status,
+    Want,
+    pack_plain,
+)
+from tests.vectors.registry import vectors
+
+NETWORK = sha3_256(b"a network")
+SENDER = sha3_256(b"a sender")
+
+
+def _shown(value: Any) -> Any:
+    match value:
+        case bytes():
+            return value.hex()
+        case tuple():
+            return [_shown(item) for item in value]
+        case Wire():
+            return {name: _shown(getattr(value, name)) for name in value.__struct_fields__}
+        case _:
+            return value
+
+
+@vectors("node", "messages")
+def messages() -> list[dict[str, Any]]:
+    """Each message with its fields and the bytes that travel."""
+    said: list[Wire] = [
+        Status(network=NETWORK, sender=SENDER, heads=sha3_256(b"heads"), blocks=0, lists=0),
+        Status(network=NETWORK, sender=SENDER, heads=sha3_256(b"heads"), blocks=2**63 - 1, lists=2**32 - 1),
+        BlocksRequest(network=NETWORK, wants=(Want(prefix="", first=1),)),
+        BlocksRequest(
+            network=NETWORK,
+            wants=(Want(prefix="0", first=2), Want(prefix="10", first=300), Want(prefix="11", first=2**40)),
+        ),
+        Blocks(network=NETWORK, blocks=(b"one block", b"another")),
+        Forward(network=NETWORK, sender=SENDER, certified=b"a certified block"),
+        ListRequest(network=NETWORK, period=7),
+        ListAnswer(network=NETWORK, file=b"a list file"),
+    ]
+    return [
+        {"kind": type(one).__name__, "fields": _shown(one), "packed": pack_plain(one).hex()} for one in said
+    ]
