@@ -51,17 +51,18 @@ class Consensus(Rounds):
         round_milliseconds: int,
         validate: Callable[[bytes], bool],
         records: Mapping[Slot, Hash32] | None = None,
-        is_stranded: Callable[[bytes], bool] = lambda _: False,
+        may_follow: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
         """Prepare the height. Of the vote file's `records` those of this height count.
 
         `validate` says whether a value may be decided here, as far as this node knows now: a
         value that it refuses may be accepted later (`revalidate`), one that it accepts, or that an own
-        vote was for, stays accepted. `is_stranded` says of a refused value whether its only fault is that
-        our chain has left it: such a one is accepted when a proposal proves that a quorum prevoted it.
+        vote was for, stays accepted. `may_follow` says of a refused value whether its only fault is that
+        our chain has left it, or that we did not see ourselves what a voter has to have seen: such a one is
+        accepted when a proposal proves that a quorum prevoted it.
         """
         super().__init__(
-            network, name, electorate, height, me, round_milliseconds, validate, records, is_stranded
+            network, name, electorate, height, me, round_milliseconds, validate, records, may_follow
         )
         self._accused: set[bytes] = set()
 

@@ -44,7 +44,7 @@ class Rounds:
         round_milliseconds: int,
         validate: Callable[[bytes], bool],
         records: Mapping[Slot, Hash32] | None = None,
-        is_stranded: Callable[[bytes], bool] = lambda _: False,
+        may_follow: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
         """Prepare the height; see `Consensus`."""
         self.network, self.name, self.electorate, self.height = network, name, electorate, height
@@ -55,7 +55,7 @@ class Rounds:
         self.valid_round, self.valid_hash, self.valid_value = NEVER, NIL, b""
         self._proof: tuple[Signed, ...] = ()
         self._candidate: bytes | None = None
-        self._validate, self._is_stranded = validate, is_stranded
+        self._validate, self._may_follow = validate, may_follow
         self._judged: dict[bytes, bool] = {}
         self._order = proposer_order(network, name, electorate, height)
         self._log = HeightLog(electorate)
@@ -191,12 +191,13 @@ class Rounds:
         return self._vote(Phase.PREVOTE, offers[0].hash)
 
     def _follows(self, offer: Offer) -> bool:
-        """Whether a value that our chain has left is accepted all the same: FINAL prevoted it before.
+        """Whether a value that our chain has left, or for which we lack what a voter has to have seen, is
+        accepted all the same: FINAL prevoted it before.
 
         Then more than a third of the voters are honest and found it good, or followed such a proof of a
         still earlier round, and may be locked on it: without this they could go neither way.
         """
-        if offer.proposal.valid_round and self._is_stranded(offer.proposal.value):
+        if offer.proposal.valid_round and self._may_follow(offer.proposal.value):
             self._judged[offer.hash] = True
         return self.affirms(offer.hash)
 

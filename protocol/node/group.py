@@ -157,7 +157,7 @@ class GroupMachine(FollowedChain):
             self._parameters.round_milliseconds,
             self._is_valid,
             self._guard.records(),
-            self._is_stranded,
+            self._may_follow,
         )
         prefix = ballot_prefix(name, height)
         self._ballot = Ballot(consensus, self._signer, self._guard, self.topic, prefix)
@@ -174,15 +174,17 @@ class GroupMachine(FollowedChain):
             return False
         return all(may_affirm(self.state, block, payload) for may_affirm in self._affirmed_by)
 
-    def _is_stranded(self, value: bytes) -> bool:
-        """Whether a block could follow but for its stamp, which is not on our chain."""
+    def _may_follow(self, value: bytes) -> bool:
+        """Whether a block could follow but for its stamp, which is not on our chain, or for what we did not
+        see of it ourselves.
+        """
         try:
             self.state.check_block(value, self._chain, self._archive)
         except Stranded:
             return True
         except ProtocolError:
             return False
-        return False
+        return True
 
     def _settle(self, now: int) -> list[Effect]:
         """Take up what the ballot has decided, and the proofs that it found."""
