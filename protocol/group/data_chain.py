@@ -196,10 +196,7 @@ class DataChain(GroupState):
         payload = decode_payload(block)
         if self.link_due != isinstance(payload, LinkPayload):
             raise InvalidBlock("a LINK block follows a change of the members, and nothing else")
-        rule = RULES.get(type(payload))
-        if rule is None:
-            raise InvalidBlock(f"{block.kind.name} blocks are not made by this version")
-        rule.check(self, block, payload, Around(chain, elsewhere, is_stranded))
+        RULES[type(payload)].check(self, block, payload, Around(chain, elsewhere, is_stranded))
         return block, payload, is_stranded
 
     def _check_place(self, block: DataBlock) -> None:

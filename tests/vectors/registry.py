@@ -22,6 +22,7 @@ MODULES = (
     "tests.vectors.partition_cases",
     "tests.vectors.node_cases",
     "tests.vectors.join_proof_cases",
+    "tests.vectors.moves_cases",
     "tests.vectors.embedded_chain_cases",
     "tests.vectors.announcement_cases",
     "tests.vectors.wallet_cases",

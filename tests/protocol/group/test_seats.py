@@ -73,6 +73,8 @@ class Seats(RuleBasedStateMachine):
         self.seq = 1
         self.enrolled = list(self.world.founders)
         self.tickets: list[Hash32] = []
+        self.relocations: list[Hash32] = []
+        """Tickets, and the blocks of those that aged where they were."""
         self.ends: dict[Hash32, Hash32] = {}
         """Ticket -> the block that ended it."""
 
@@ -124,6 +126,7 @@ class Seats(RuleBasedStateMachine):
     ) -> dict[bytes, int]:
         """Note a ticket; return the age that the one that moved has now, by the rules."""
         key, before = payload.operator_key, ages[payload.operator_key]
+        self.relocations.append(hashed)
         stays = not is_ticket(block, payload)
         if not stays:
             self.tickets.append(hashed)
@@ -279,7 +282,7 @@ class Seats(RuleBasedStateMachine):
     def wrong(self) -> Iterable[Make]:
         """What nobody should get: any ticket, any end and anybody's return, in any group."""
         for prefix in self.world.live():
-            for ticket in self.tickets:
+            for ticket in self.relocations:
                 yield partial(self.admit, ticket, prefix)
                 yield partial(self.refuse, ticket, prefix)
                 yield partial(self.expire, ticket, prefix)
