@@ -39,13 +39,13 @@ class TestNeverAMember:
 
     def test_who_stays_out_is_told_of_its_verdicts_alone(self) -> None:
         world = Moves()
-        world.register(JOINER)
+        world.enrol(JOINER)
         assert (
             Seats(world, JOINER, joins=False)
             .doing()
             .startswith("stays out of the groups, as it is configured")
         )
-        world.judge_everywhere(FIRST, silent=[JOINER])
+        world.hold(FIRST, silent=[JOINER])
         (problem,) = Seats(world, JOINER, joins=False).problems()
         assert problem.startswith(f"failed challenge {FIRST} (NO_RESPONSE; 1 in a row): ")
 
