@@ -7,6 +7,7 @@ from protocol.group.vote_guard import VoteGuard
 from protocol.node.effects import Effect, Incoming, Publish
 from protocol.node.machine import Node
 from protocol.node.messages import SIGNED, pack_signed
+from protocol.units import OperatorKey
 from tests.support.chain_view import MemoryChain
 from tests.support.founding import founded_by
 from tests.support.node_cluster import Cluster
@@ -68,7 +69,7 @@ def test_a_node_that_stops_while_its_chain_is_reorganised_starts_with_all_that_i
     )
 
 
-def locked_on_what_one_does_not_affirm() -> tuple[Cluster, bytes]:
+def locked_on_what_one_does_not_affirm() -> tuple[Cluster, OperatorKey]:
     """One voter of four is locked on a block, one never saw what it would have to see to affirm it.
 
     A dishonest voter helped to lock it, showed that to the one alone, and is gone.
