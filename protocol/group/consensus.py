@@ -98,6 +98,18 @@ class Consensus(Rounds):
             self._propose()
         return self._finish()
 
+    @property
+    def may_propose(self) -> bool:
+        """Whether something to propose would be proposed now, or would wake this height up."""
+        if not self._awake:
+            return True
+        is_ours = self.me is not None and self.proposer(self.round) == self.me
+        return is_ours and self.step is Phase.PROPOSE and self.spoken.last < (self.round, Phase.PROPOSE)
+
+    def withdraw(self) -> None:
+        """Have nothing to propose any more until something is offered again."""
+        self._candidate = None
+
     def receive_proposal(self, envelope: bytes, proposal: Proposal, now_ms: int) -> list[Action]:
         """Hear a proposal whose signature was checked.
 

@@ -76,6 +76,13 @@ class Ballot:
         """Something to propose arrived, or changed."""
         return [] if self.decided else self._carry_out(self.consensus.offer(value, now))
 
+    def may_propose(self) -> bool:
+        """Whether it is our turn; if not, what was offered before is proposed no more: it grows old."""
+        if self.decided or self.consensus.may_propose:
+            return not self.decided
+        self.consensus.withdraw()
+        return False
+
     def receive(self, envelope: bytes, statement: Statement, now: int) -> list[Effect]:
         """Take a statement of this height whose signature is not checked yet; raises `ProtocolError`."""
         if self.decided or not self.consensus.wants(statement):

@@ -123,9 +123,12 @@ class GroupMachine(FollowedChain):
         return effects
 
     def offer(self, candidates: Callable[[], Candidates], now: int) -> list[Effect]:
-        """Propose what comes next, if anything does and nothing as good was offered already."""
+        """Propose in our turn what comes next, if anything does and nothing as good was offered already."""
         is_due = self._moved or (self._offered is None and now != self._tried_at)
         if self.contradicted or self._ballot is None or not is_due:
+            return []
+        if not self._ballot.may_propose():
+            self._offered = None
             return []
         self._moved, self._tried_at = False, now
         body = self._next_block(candidates())

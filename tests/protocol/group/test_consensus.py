@@ -295,3 +295,20 @@ def test_own_statements_are_repeated_more_and_more_seldom() -> None:
                 times.append(now)
     gaps = [after - before for before, after in zip(times, times[1:], strict=False) if after > before]
     assert gaps[:2] == [4 * BASE_MS, 8 * BASE_MS] and set(gaps[2:]) == {8 * BASE_MS}
+
+
+def test_only_whose_turn_it_is_may_propose_and_what_was_withdrawn_is_not_proposed() -> None:
+    order = in_order([1, 1, 1, 1])
+    network = opened([1, 1, 1, 1])
+    waiting = [machine(network.at(number)) for number in order]
+    assert all(one.may_propose for one in waiting), "a height that sleeps is woken up by anybody"
+    network.offer(network.at(order[1]), A)
+    assert not waiting[1].may_propose, "it is awake, and the first one's turn"
+    waiting[1].withdraw()
+    network.run([number for number in order if number != order[0]], BASE_MS * 4)
+    assert waiting[1].round >= 1 and not any(replica.decision for replica in network.replicas)
+    for number in order[1:]:
+        if machine(network.at(number)).may_propose:
+            network.offer(network.at(number), B)
+    network.run([number for number in order if number != order[0]], 60_000)
+    assert {decision[0] for _, decision in network.decisions} <= {B}
