@@ -88,10 +88,14 @@ class Consensus(Rounds):
             self._resume()
         return self._finish()
 
-    def offer(self, value: bytes, now_ms: int) -> list[Action]:
-        """Have something (else) to propose from now on."""
+    def offer(self, value: bytes, now_ms: int, instead: bytes | None = None) -> list[Action]:
+        """Have something (else) to propose from now on, and perhaps another thing for every second round.
+
+        The other one is for a value that not every honest voter may be able to accept: nothing else waits
+        for it longer than a round.
+        """
         self._now = max(self._now, now_ms)
-        self._candidate = value
+        self._candidate, self._instead = value, instead
         if not self._awake:
             self._resume()
         elif self.step is Phase.PROPOSE:

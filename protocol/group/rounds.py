@@ -55,6 +55,8 @@ class Rounds:
         self.valid_round, self.valid_hash, self.valid_value = NEVER, NIL, b""
         self._proof: tuple[Signed, ...] = ()
         self._candidate: bytes | None = None
+        self._instead: bytes | None = None
+        """Proposed in every second round."""
         self._validate, self._may_follow = validate, may_follow
         self._judged: dict[bytes, bool] = {}
         self._order = proposer_order(network, name, electorate, height)
@@ -95,7 +97,7 @@ class Rounds:
 
     def _propose(self) -> None:
         """Lines 14 to 19, when it is our turn and there is something to propose."""
-        value = self._candidate if self.valid_round == NEVER else self.valid_value
+        value = self._own_choice() if self.valid_round == NEVER else self.valid_value
         if value is None or self.me is None or self.proposer(self.round) != self.me:
             return
         if self.spoken.last >= (self.round, Phase.PROPOSE) or self.valid_round >= self.round:
@@ -112,6 +114,10 @@ class Rounds:
         )
         body = encode(proposal)
         self._say(Phase.PROPOSE, proposal_content(body), body)
+
+    def _own_choice(self) -> bytes | None:
+        """Return what we would propose in this round, unless something is locked."""
+        return self._instead if self.round % 2 and self._instead is not None else self._candidate
 
     # Rounds and timers.
 

@@ -72,9 +72,9 @@ class Ballot:
             envelopes.append(envelope)
         return effects + self._carry_out(self.consensus.start(now, envelopes=envelopes))
 
-    def offer(self, value: bytes, now: int) -> list[Effect]:
-        """Something to propose arrived, or changed."""
-        return [] if self.decided else self._carry_out(self.consensus.offer(value, now))
+    def offer(self, value: bytes, now: int, instead: bytes | None = None) -> list[Effect]:
+        """Something to propose arrived, or changed; `instead` is for every second round."""
+        return [] if self.decided else self._carry_out(self.consensus.offer(value, now, instead))
 
     def may_propose(self) -> bool:
         """Whether it is our turn; if not, what was offered before is proposed no more: it grows old."""

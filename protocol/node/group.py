@@ -24,7 +24,7 @@ from protocol.node.effects import Effect
 from protocol.node.followed import FollowedChain
 from protocol.node.forwarding import Forwarding
 from protocol.node.messages import group_topic
-from protocol.node.proposals import Candidates, next_block, takes_up_enough
+from protocol.node.proposals import Candidates, needs_witness, next_blocks, takes_up_enough
 from protocol.node.records import Records, ballot_prefix
 from protocol.units import Hash32
 
@@ -58,7 +58,7 @@ class GroupMachine(FollowedChain):
         """Where the group's votes, responses and observations travel."""
         self._ballot: Ballot | None = None
         """On the next block, where we have a vote in it."""
-        self._offered: bytes | None = None
+        self._offered: tuple[bytes, bytes | None] | None = None
         self._tried_at = -1
         """When a block was last looked for: what time alone may bring is looked for once a tick."""
         self._moved = True
@@ -131,17 +131,25 @@ class GroupMachine(FollowedChain):
             self._offered = None
             return []
         self._moved, self._tried_at = False, now
-        body = self._next_block(candidates())
-        if body is None or body == self._offered:
+        offered = self._next_block(candidates())
+        if offered is None or offered == self._offered:
             return []
-        self._offered = body
-        return self._ballot.offer(body, now) + self._settle(now)
+        self._offered = offered
+        return self._ballot.offer(offered[0], now, offered[1]) + self._settle(now)
 
     # Inside.
 
-    def _next_block(self, candidates: Candidates) -> bytes | None:
+    def _next_block(self, candidates: Candidates) -> tuple[bytes, bytes | None] | None:
+        """Return what to propose, and what instead in every second round if others may not affirm that."""
         proofs = self._accusations.against(self.state.membership)
-        return next_block(self.state, self._chain, self._archive, proofs, candidates)
+        blocks = next_blocks(self.state, self._chain, self._archive, proofs, candidates)
+        body = next(blocks, None)
+        if body is None:
+            return None
+        instead = (
+            next((one for one in blocks if not needs_witness(one)), None) if needs_witness(body) else None
+        )
+        return body, instead
 
     def _open(self) -> None:
         """Begin the ballot on the next block, if we have a vote in it."""

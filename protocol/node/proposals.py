@@ -20,7 +20,18 @@ from protocol.group.blockmaker import (
     build_split,
     build_verdict,
 )
-from protocol.group.data_block import REGISTERS_MAX, VerdictPayload
+from protocol.group.data_block import (
+    REGISTERS_MAX,
+    AdmitPayload,
+    Kind,
+    Move,
+    RelocatePayload,
+    Removal,
+    RemovePayload,
+    VerdictPayload,
+    decode_block,
+    decode_payload,
+)
 from protocol.group.data_chain import DataChain
 from protocol.group.elsewhere import Elsewhere, Standing
 from protocol.group.kinds.partition import asks_to_merge
@@ -34,6 +45,8 @@ from protocol.units import Hash32
 
 Make = Callable[[DataChain, ChainView, Elsewhere], bytes]
 """Returns a block that may follow this state; raises a `ProtocolError` when there is none at the moment."""
+WITNESSED = frozenset({Kind.ADMIT, Kind.RELOCATE, Kind.REMOVE})
+"""Kinds of which some blocks say what only a voter itself can see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +64,36 @@ class Candidates:
     """RELOCATE blocks of those who join or return."""
 
 
-def next_block(
+def next_blocks(
     state: DataChain,
     chain: ChainView,
     archive: Archive,
     proofs: Iterable[EquivocationProof],
     candidates: Candidates,
-) -> bytes | None:
-    """Return the block that we would propose, or None when there is nothing to decide."""
+) -> Iterator[bytes]:
+    """Yield the blocks that could come next, the most urgent first: that one we would propose."""
     for make in _makers(state, archive, proofs, candidates):
         try:
-            return make(state, chain, archive)
+            body = make(state, chain, archive)
         except (StaleMessage, NotYetKnown):
             continue
-    return None
+        yield body
+
+
+def needs_witness(body: bytes) -> bool:
+    """Whether a block says what each voter must have seen itself: honest voters may differ on it for ever."""
+    block = decode_block(body)
+    if block.kind not in WITNESSED:
+        return False
+    match decode_payload(block):
+        case AdmitPayload() as payload:
+            return bool(payload.ticket)
+        case RelocatePayload() as payload:
+            return payload.why is Move.REJOIN
+        case RemovePayload() as payload:
+            return payload.reason in (Removal.SILENT, Removal.FORWARDING)
+        case _:
+            return False
 
 
 def _makers(

@@ -455,7 +455,7 @@ def test_messages_that_change_nothing_do_not_make_us_look_for_a_block_each_time(
     looked: list[int] = []
     build = node.group._next_block
 
-    def counted(candidates: Candidates) -> bytes | None:
+    def counted(candidates: Candidates) -> tuple[bytes, bytes | None] | None:
         looked.append(1)
         return build(candidates)
 

@@ -24,7 +24,7 @@ from protocol.group.vote import Phase
 from protocol.node import proposals as module
 from protocol.node.archive import Archive
 from protocol.node.court import Judged
-from protocol.node.proposals import Candidates, Make, next_block, takes_up_enough, untaken
+from protocol.node.proposals import Candidates, Make, next_blocks, takes_up_enough, untaken
 from protocol.units import Hash32
 from tests.support.group_world import SEQ
 from tests.support.groups_world import Groups
@@ -47,7 +47,8 @@ class Chains(Groups):
 
     def propose(self, prefix: str, candidates: Candidates, guilty: int = 0) -> bytes | None:
         proofs = [self.contradiction(one) for one in self.voters(prefix)[:guilty]]
-        return next_block(self.at(prefix), self.chain, self.archive(), proofs, candidates)
+        blocks = next_blocks(self.at(prefix), self.chain, self.archive(), proofs, candidates)
+        return next(blocks, None)
 
     def judged(self, prefix: str) -> Judged:
         """What everybody in a group saw in the first challenge."""
