@@ -121,7 +121,8 @@ def build_payload(
 
     `registers` are the REGISTER blocks of other groups that `judging` has taken up.
 
-    A judge that names a response which nobody shows, or says two things, silences itself only.
+    A judge that names a response which nobody shows, or says two things, silences itself only. Receipts that
+    say no more than their judge's observation are left out.
     Raises `NotYetKnown` before the challenge can be judged, or while the rest is not a final set.
     """
     readable = {digest: envelope for digest, envelope in responses.items() if _is_readable(judging, envelope)}
@@ -129,7 +130,7 @@ def build_payload(
     said = [observation for _, observation in chosen.values()]
     if not judging.electorate.is_final(chosen):
         raise NotYetKnown(f"observations of {len(chosen)} of {len(judging.electorate)} voters")
-    heard = _receipts(judging, receipts, readable)
+    heard = _receipts(judging, receipts, readable, said)
     named = referenced_responses(said, heard.values())
     shown = tuple(readable[digest] for digest in named)
     return VerdictPayload(
@@ -187,14 +188,27 @@ def _by_judge(
 
 
 def _receipts(
-    judging: Judging, envelopes: Iterable[bytes], readable: Mapping[Hash32, bytes]
+    judging: Judging,
+    envelopes: Iterable[bytes],
+    readable: Mapping[Hash32, bytes],
+    said: Iterable[Observation],
 ) -> dict[bytes, Receipt]:
-    """Return the usable receipts by envelope, sorted."""
+    """Return the usable receipts by envelope, sorted, that add to what their judges `said`."""
+    seen = {
+        (observation.judge, sighting.operator_key, sighting.response_hash): sighting.received_height
+        for observation in said
+        for sighting in observation.sightings
+    }
     heard: dict[bytes, Receipt] = {}
-    for envelope in sorted(set(envelopes))[:RECEIPTS_MAX]:
+    for envelope in sorted(set(envelopes)):
         receipt = check_receipt(envelope, judging.network)
-        if _belongs(judging, receipt, receipt.judge) and receipt.response_hash in readable:
-            heard[envelope] = receipt
+        at = seen.get((receipt.judge, receipt.operator_key, receipt.response_hash))
+        is_said = at is not None and at <= receipt.height
+        if is_said or not _belongs(judging, receipt, receipt.judge) or receipt.response_hash not in readable:
+            continue
+        heard[envelope] = receipt
+        if len(heard) == RECEIPTS_MAX:
+            break
     return heard
 
 

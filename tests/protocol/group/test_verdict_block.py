@@ -16,7 +16,7 @@ from protocol.group.kinds.verdicts import holders_after
 from protocol.tracking.challenge import challenge_draw
 from protocol.tracking.diversity import ip_slot
 from protocol.tracking.observation import check_observation
-from protocol.tracking.response import response_hash
+from protocol.tracking.response import check_receipt, response_hash
 from protocol.tracking.testimony import referenced_responses
 from protocol.tracking.verdict import Reason, Verdict
 from protocol.units import Hash32, OperatorKey
@@ -68,6 +68,21 @@ def test_who_said_nothing_gets_no_response() -> None:
     group.advance(body)
     assert verdicts_of(body)[silent.key] is Reason.NO_RESPONSE
     assert silent.key not in group.state.holders.values()
+
+
+def test_receipts_that_say_no_more_than_the_observations_are_left_out() -> None:
+    group = Group()
+    judge, one, *_ = group.founders
+    responses = group.responses()
+    digest = next(iter(group.responses(of=[one])))
+    heard_later = group.receipt(judge, one, responses[digest], height=10)
+    heard_before = group.receipt(judge, one, responses[digest], height=8)
+    seen = group.observations()  # at height 9
+    same = group.receipt(judge, one, responses[digest], height=9)
+    body = build_verdict(group.state, group.chain, SEQ, seen, responses, [heard_later, heard_before, same])
+    payload = decode_payload(decode_block(body))
+    assert isinstance(payload, VerdictPayload) and payload.receipts == (heard_before,)
+    group.advance(body)
 
 
 def test_receipts_count_as_observations() -> None:
@@ -248,10 +263,24 @@ def test_whatever_was_seen_the_block_maker_makes_a_block_that_passes_or_waits(da
         usable = [o for o in seen if all(d in shown for d in named_in(o, group.network))]
         assert not group.state.electorate.is_final(check_observation(o, group.network).judge for o in usable)
         return
+    usable = {receipt for receipt in receipts if check_receipt(receipt, group.network).response_hash in shown}
+    check_with(group, body, usable, shown)
     group.advance(body)
     assert SEQ in group.state.judged and set(verdicts_of(body)) == {one.key for one in group.founders}
     valid = {key for key, reason in verdicts_of(body).items() if reason is Reason.VALID}
     assert set(group.state.holders.values()) == valid
+
+
+def check_with(group: Group, body: bytes, receipts: set[bytes], shown: dict[Hash32, bytes]) -> None:
+    """The verdicts are those that follow from all receipts, also from those that were left out."""
+    payload = decode_payload(decode_block(body))
+    assert isinstance(payload, VerdictPayload) and receipts.issuperset(payload.receipts)
+    named = {check_receipt(receipt, group.network).response_hash for receipt in receipts}
+    responses = {*payload.responses, *(shown[Hash32(digest)] for digest in named)}
+    whole = repacked(
+        body, receipts=tuple(sorted(receipts)), responses=tuple(sorted(responses, key=response_hash))
+    )
+    group.state.check_block(whole, group.chain)
 
 
 def named_in(envelope: bytes, network: bytes) -> tuple[Hash32, ...]:
