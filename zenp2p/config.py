@@ -94,6 +94,14 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     file: Annotated[PathText, Meta(description="log file; empty: standard error")] = ""
 
 
+class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is kept of the groups' data chains."""
+
+    prune: Annotated[
+        bool, Meta(description="drop the proofs of old blocks; no: newcomers can verify from genesis with us")
+    ] = False
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole configuration, valid."""
 
@@ -107,6 +115,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ] = True
     network: NetworkSettings = NetworkSettings()
     chain: ChainSettings = ChainSettings()
+    store: StoreSettings = StoreSettings()
     rpc: RpcSettings = RpcSettings()
     log: LogSettings = LogSettings()
 

@@ -214,6 +214,7 @@ class Daemon:
             opened.store,
             guard,
             joins=opened.config.join_groups,
+            prunes=opened.config.store.prune,
         )
         async with open_network(opened.seed, listen, nursery) as network, trio.open_nursery() as tasks:
             daemon = cls(opened, node, guard, network, tasks, with_chain=with_chain)

@@ -186,6 +186,16 @@ class DataChain(GroupState):
             raise Stranded(f"chain block {block.stamp_height} is another one here")
         return _after(self, block, payload, hashed, Around(chain, elsewhere, is_stranded))
 
+    def resume(
+        self, block: DataBlock, hashed: Hash32, chain: ChainView, elsewhere: Elsewhere = NOWHERE
+    ) -> "DataChain":
+        """Return the state after a block with this hash that was applied before: only its place is checked.
+
+        A VERDICT block may be without its observations, receipts and responses. Raises as `check_block` does.
+        """
+        self._check_place(block)
+        return _after(self, block, decode_payload(block), hashed, Around(chain, elsewhere))
+
     def _check(
         self, body: bytes, chain: ChainView, elsewhere: Elsewhere, *, on_its_word: bool
     ) -> tuple[DataBlock, Payload, bool]:

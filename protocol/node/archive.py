@@ -31,6 +31,7 @@ from protocol.node.effects import Persist
 from protocol.node.last_verdicts import LastVerdicts
 from protocol.node.lives import Lives
 from protocol.node.records import BLOCK, Records, block_key, block_order
+from protocol.node.stored_block import PrunedBlock, StoredBlock, decode_stored, pruned, without_evidence
 from protocol.node.tickets import Tickets
 from protocol.payout.claims import VerdictRecord
 from protocol.payout.list_blocks import Reach
@@ -39,6 +40,10 @@ from protocol.units import ChallengeSeq, Hash32
 
 STANDINGS_MAX = 4_096
 """Blocks of which is kept in memory what others read of them; the record has all."""
+PRUNED_AT_ONCE = 32
+"""Blocks that are pruned in one step, at most."""
+PRUNED_BYTES = 1 << 20
+"""Bytes of blocks from which on no further one is pruned in that step."""
 
 Place = tuple[str, int]
 """(prefix, height)"""
@@ -65,6 +70,10 @@ class Archive:
         """Stored blocks that could not be applied at the start, with their numbers."""
         self._left_hashes: dict[Hash32, Place] = {}
         self._next = 0
+        self.pruned = 0
+        """How many of the blocks that were applied first are held without what proves them to others."""
+        self.pruned_below = 0
+        """Those whose numbers lie below."""
         self._new: list[tuple[Hash32, DataBlock]] = []
         self.tickets = Tickets()
         """Who is under way between groups."""
@@ -73,11 +82,11 @@ class Archive:
 
     # What is applied.
 
-    def stored(self) -> Iterator[tuple[int, CertifiedBlock]]:
+    def stored(self) -> Iterator[tuple[int, StoredBlock]]:
         """Yield the blocks of the record with their numbers, as they were applied before the last stop."""
         for key, data in self._records.iterate(BLOCK):
             self._next = block_order(key) + 1
-            yield block_order(key), decode_certified(data)
+            yield block_order(key), decode_stored(data)
 
     def leave(self, order: int, certified: CertifiedBlock) -> None:
         """Note that a stored block cannot be applied again yet."""
@@ -101,20 +110,26 @@ class Archive:
 
         `order` is its number in the record, if it stands there already.
         """
-        block, hashed = decode_block(certified.block), after.head
-        payload = decode_payload(block)
         writes: list[Persist] = []
-        left = self._left_hashes.pop(hashed, None)
+        left = self._left_hashes.pop(after.head, None)
         if left is not None:
             writes.append(Persist(block_key(self._left_over.pop(left)), None))
         if order is None:
             order, self._next = self._next, self._next + 1
             writes.append(Persist(block_key(order), encode(certified), durable=True))
-        self.lives.extend(after, order)
-        self._places[hashed] = (block.prefix, block.height)
-        self._remember(hashed, block, payload)
-        self._new.append((hashed, block))
+        self._enter(decode_block(certified.block), after, order)
         return writes
+
+    def add_pruned(self, block: PrunedBlock, after: DataChain, order: int) -> None:
+        """Take a block of the record that has led its chain to `after`, and was pruned."""
+        self._enter(decode_block(block.block), after, order)
+        self.pruned, self.pruned_below = self.pruned + 1, order + 1
+
+    def _enter(self, block: DataBlock, after: DataChain, order: int) -> None:
+        self.lives.extend(after, order)
+        self._places[after.head] = (block.prefix, block.height)
+        self._remember(after.head, block, decode_payload(block))
+        self._new.append((after.head, block))
 
     def take_new(self) -> list[tuple[Hash32, DataBlock]]:
         """Hand out the blocks applied since the last call with their hashes, oldest first."""
@@ -141,9 +156,7 @@ class Archive:
     def _stand(self, hashed: Hash32, block: DataBlock, payload: Payload) -> Standing:
         """Return what is read of a block: not what its verdicts follow from, which is in the record."""
         members = self.lives.members_before(block)
-        if isinstance(payload, VerdictPayload):
-            payload = replace(payload, observations=(), receipts=(), responses=())
-        return Standing(hashed, replace(block, payload=b""), payload, members)
+        return Standing(hashed, replace(block, payload=b""), without_evidence(payload), members)
 
     def _keep(self, standing: Standing) -> None:
         if isinstance(standing.payload, EvidencePayload):
@@ -182,10 +195,10 @@ class Archive:
         return found
 
     def _read(self, hashed: Hash32, place: Place) -> Standing:
-        data = self.certified(*place)
+        data = self._records.get(block_key(self.order(hashed)))
         if data is None:
             raise ValueError(f"the record lacks block {place[1]} of group {place[0]!r}")
-        block = decode_block(decode_certified(data).block)
+        block = decode_block(decode_stored(data).block)
         return self._stand(hashed, block, decode_payload(block))
 
     def registers(self, prefix: str, after: int) -> Sequence[Standing]:
@@ -247,24 +260,48 @@ class Archive:
     # The whole blocks.
 
     def certified(self, prefix: str, height: int) -> bytes | None:
-        """Return a certified block as it is stored, or None where there is none."""
-        life = self.lives.at(prefix, height)
-        orders = () if life is None else life.orders_from(height, 1)
-        return self._records.get(block_key(orders[0])) if orders else None
+        """Return a certified block as it is stored, or None where there is none, or it was pruned."""
+        return next(self.following([(prefix, height)], 1), None)
 
     def following(self, wants: Iterable[Place], count: int) -> Iterator[bytes]:
         """Yield stored blocks from each of these places on, as they were applied here.
 
-        At most `count` of each; so nothing comes before what it names, where both are asked for.
+        At most `count` of each, and none of those where the first was pruned; so nothing comes before what it
+        names, where both are asked for.
         """
         ranges: list[Sequence[int]] = []
         for prefix, first in wants:
             life = self.lives.at(prefix, first)
-            ranges.append(() if life is None else life.orders_from(first, count))
+            orders = () if life is None else life.orders_from(first, count)
+            ranges.append(orders if orders and orders[0] >= self.pruned_below else ())
         for order in merge(*ranges):
             data = self._records.get(block_key(order))
             if data is not None:
                 yield data
+
+    # Pruning.
+
+    def prunable_below(self, reach: Reach) -> int:
+        """Return below which number all blocks are applied, and stand within reach by their heights."""
+        return min(self._next, *self.lives.first_beyond(reach), *self._left_over.values())
+
+    def prune(self, below: int) -> list[Persist]:
+        """Drop the proofs of some blocks, the first that have them, with numbers below this one.
+
+        Return what must be written. Blocks of the same step are in no record yet: none may be among these.
+        """
+        writes: list[Persist] = []
+        last, size = min(below, self.pruned_below + PRUNED_AT_ONCE), 0
+        while self.pruned_below < last and size < PRUNED_BYTES:
+            key = block_key(self.pruned_below)
+            self.pruned_below += 1
+            data = self._records.get(key)
+            if data is None:
+                continue  # it was left over at a start, and applied under another number
+            size += len(data)
+            writes.append(Persist(key, encode(pruned(decode_certified(data)))))
+        self.pruned += len(writes)
+        return writes
 
 
 def _record(standing: Standing) -> VerdictRecord:

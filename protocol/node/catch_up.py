@@ -57,7 +57,11 @@ class Turns:
         if place > beyond:
             self._claims[peer] = place
         else:
-            self._claims.pop(peer, None)
+            self.drop(peer)
+
+    def drop(self, peer: OperatorKey) -> None:
+        """Note that `peer` can hand over nothing of what we lack."""
+        self._claims.pop(peer, None)
 
     def next(self, beyond: int, now: int, may_ask: Callable[[OperatorKey], bool]) -> OperatorKey | None:
         """Return whom to ask now for what lies beyond a place, or None; forgets whom not to ask."""
@@ -99,12 +103,16 @@ class CatchUp:
             sender=self._me,
             heads=self._groups.archive.lives.digest(),
             blocks=self._groups.held,
+            pruned=self._groups.archive.pruned,
             lists=self._lister.period,
         )
         return [Publish(self._topic, pack_plain(status))]
 
     def on_status(self, status: Status, neighbour: OperatorKey, now: int) -> list[Effect]:
-        """Note what a member says it has, and that the neighbour who handed it over may have it."""
+        """Note what a member says it has, and that the neighbour who handed it over may have it.
+
+        Of somebody who has pruned more blocks than we hold, we lack one that it cannot hand over.
+        """
         held, period = self._groups.held, self._lister.period
         blocks = status.blocks
         if blocks == held and status.heads != self._groups.archive.lives.digest():
@@ -113,7 +121,10 @@ class CatchUp:
             self._remember(neighbour)
         for peer in (OperatorKey(status.sender), neighbour):
             if self._may_ask(peer):
-                self._blocks.claim(peer, blocks, held)
+                if status.pruned <= held:
+                    self._blocks.claim(peer, blocks, held)
+                elif peer == status.sender:
+                    self._blocks.drop(peer)
                 self._lists.claim(peer, status.lists, period)
         return self.ask(now)
 

@@ -15,6 +15,7 @@ from protocol.group.quorum import Electorate
 from protocol.node.archive import Archive
 from protocol.node.effects import Announce, Effect, News
 from protocol.node.held_back import HeldBack, is_settled
+from protocol.node.stored_block import PrunedBlock, StoredBlock
 from protocol.payout.claims import VerdictRecord
 from protocol.tracking.registration import Registration
 from protocol.units import Hash32, OperatorKey
@@ -96,12 +97,16 @@ class FollowedChain:
 
     # What happens.
 
-    def load(self, certified: CertifiedBlock, order: int) -> bool:
+    def load(self, stored: StoredBlock, order: int) -> bool:
         """Take up a block of the record; return whether that could be.
 
         What our chain has left since, or is too short for while it is reorganised, was checked by ourselves
-        before it was written: to forget it would be to judge once more what is judged.
+        before it was written: to forget it would be to judge once more what is judged. So it is with a
+        pruned block, whose proof is gone: it is taken on our own word.
         """
+        return self._resume(stored, order) if isinstance(stored, PrunedBlock) else self._load(stored, order)
+
+    def _load(self, certified: CertifiedBlock, order: int) -> bool:
         if self.contradicted or decode_block(certified.block).height != self.state.height + 1:
             return False
         try:
@@ -112,6 +117,16 @@ class FollowedChain:
             self._held.hold(certified, None)
             return False
         self._archive.add(certified, state, order)
+        self.state = state
+        return True
+
+    def _resume(self, pruned: PrunedBlock, order: int) -> bool:
+        hashed = Hash32(pruned.block_hash)
+        try:
+            state = self.state.resume(decode_block(pruned.block), hashed, self._chain, self._archive)
+        except ProtocolError:
+            return False
+        self._archive.add_pruned(pruned, state, order)
         self.state = state
         return True
 

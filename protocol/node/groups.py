@@ -31,6 +31,7 @@ from protocol.node.group import GroupMachine, MayAffirm
 from protocol.node.live_groups import LiveGroups
 from protocol.node.proposals import Candidates
 from protocol.node.records import Records
+from protocol.node.stored_block import PrunedBlock
 from protocol.node.waiting import Waiting
 from protocol.units import Hash32
 
@@ -163,13 +164,18 @@ class Groups(LiveGroups):
         return machine
 
     def _load(self) -> None:
-        """Take up after the last applied blocks, checking every one again."""
-        for order, certified in self.archive.stored():
-            machine = self._live.get(decode_block(certified.block).prefix)
-            if machine is None or not machine.load(certified, order):
-                self.archive.leave(order, certified)
-            else:
+        """Take up after the last applied blocks, checking every one again that can be checked.
+
+        Raises `ValueError` for a record that is damaged.
+        """
+        for order, stored in self.archive.stored():
+            machine = self._live.get(decode_block(stored.block).prefix)
+            if machine is not None and machine.load(stored, order):
                 self._succeed(machine)
+            elif isinstance(stored, PrunedBlock):
+                raise ValueError(f"the record lacks blocks before its pruned block number {order}")
+            else:
+                self.archive.leave(order, stored)
         self.archive.take_new()
 
     def _succeed(self, ended: GroupMachine) -> list[GroupMachine]:

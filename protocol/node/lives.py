@@ -5,7 +5,7 @@ time its chain is one *life*: it begins with what ended the lives before it, and
 so that (prefix, height) is one place for ever. Blocks themselves are kept by `archive`. Spec: `spec/node.md`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from protocol.codec import encode
@@ -128,6 +128,13 @@ class Lives:
         for life, height in self._up_to(heads):
             reach[life.prefix] = max(height, reach.get(life.prefix, 0))
         return dict(sorted(reach.items()))
+
+    def first_beyond(self, reach: Mapping[str, int]) -> Iterator[int]:
+        """Yield of each life the number of the first block above its prefix's height in `reach`."""
+        for lives in self._lives.values():
+            for life in lives:
+                height = max(reach.get(life.prefix, 0), life.start)
+                yield from life.orders_from(height + 1, 1)
 
     def _up_to(self, heads: Iterable[Head]) -> Iterator[tuple[Life, int]]:
         """Yield each life that led to these heads, with the height up to which it did."""

@@ -59,6 +59,7 @@ from protocol.node.messages import (
     unpack,
 )
 from protocol.node.proposals import Candidates
+from protocol.node.pruning import Pruner
 from protocol.node.records import Records
 from protocol.node.registrar import Registrar
 from protocol.node.resends import Resends
@@ -109,10 +110,12 @@ class Node:
         guard: VoteGuard,
         *,
         joins: bool = True,
+        prunes: bool = False,
     ) -> None:
         """Restore the machine from its records; `start` must follow before any other input.
 
-        With `joins` false it never asks for a place in a group.
+        With `joins` false it never asks for a place in a group. With `prunes` it gives up what proves old
+        blocks to others; what an earlier start has given up is gone either way.
         """
         self.genesis = genesis
         self.network = network_id(genesis)
@@ -135,6 +138,7 @@ class Node:
         self.seating = Seating(genesis, signer, chain, self.groups, joins=joins)
         self.tracker = Tracker(genesis, signer, chain, records)
         self.lister = Lister(genesis, chain, self.groups, signer, guard, records, everybody)
+        self._pruner = Pruner(self.groups, self.lister) if prunes else None
         self.catch_up = CatchUp(genesis, self.operator_key, self.groups, self.lister, everybody)
         self._statements: dict[type, Callable[..., list[Effect]]] = {
             Response: self._on_response,
@@ -198,7 +202,7 @@ class Node:
     def tick(self, now_ms: int) -> list[Effect]:
         """Let time pass; milliseconds of any clock that never goes back."""
         self._now = max(self._now, now_ms)
-        effects: list[Effect] = []
+        effects = [] if self._pruner is None else self._pruner.tick()
         if self._now >= self._repeat_at:
             self._repeat_at = self._now + REPEAT_MILLISECONDS
             effects += self.catch_up.tell(self._now // REPEAT_MILLISECONDS)

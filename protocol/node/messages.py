@@ -46,6 +46,8 @@ class Status(Wire, tag="status"):
     """SHA3-256 over the heads of all live groups."""
     blocks: U64
     """How many certified data blocks the sender holds."""
+    pruned: U64
+    """How many of these, the first that it applied, it cannot hand over: what proves them is gone."""
     lists: U32
     """The period after the last certified list that the sender holds."""
 

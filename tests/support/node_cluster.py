@@ -75,11 +75,13 @@ class Cluster:
         genesis: Genesis | None = None,
         stake: int | None = None,
         joins: bool = False,
+        pruning: Sequence[Operator] = (),
     ) -> None:
-        """With `joins` those who are no members ask for a place."""
+        """With `joins` those who are no members ask for a place; `pruning` ones give up old proofs."""
         self.genesis = genesis or founded_by(founders)
         amount = self.genesis.parameters.stake if stake is None else stake
         self.joins = joins
+        self.pruning = frozenset(pruning)
         self.chain = MemoryChain()
         self.chain.mine(pay=[(one.stake_address, amount) for one in (*founders, *others)])
         self.now = 0
@@ -209,7 +211,15 @@ class Cluster:
         votes: Sequence[tuple[Slot, Hash32]] = (),
     ) -> Peer:
         store = store or MemoryStore()
-        node = Node(self.genesis, operator.signer, self.chain, store, VoteGuard(votes), joins=self.joins)
+        node = Node(
+            self.genesis,
+            operator.signer,
+            self.chain,
+            store,
+            VoteGuard(votes),
+            joins=self.joins,
+            prunes=operator in self.pruning,
+        )
         return Peer(operator, node, store, list(votes), seen=self.chain.tip()[0])
 
     def _publish(self, peer: Peer, effect: Publish) -> None:

@@ -63,6 +63,7 @@ class NodeMethods:
             "groups": len(node.groups),
             "stopped_groups": self._view.stopped(),
             "data_blocks": node.groups.held,
+            "data_blocks_pruned": node.groups.archive.pruned,
             "data_height": node.group.state.height,
             "data_head": node.group.state.head.hex(),
             "next_period": node.lister.period,

@@ -73,8 +73,9 @@ class LazyNode(Node):
         guard: VoteGuard,
         *,
         joins: bool,
+        prunes: bool,
     ) -> None:
-        super().__init__(genesis, signer, chain, records, guard, joins=joins)
+        super().__init__(genesis, signer, chain, records, guard, joins=joins, prunes=prunes)
         self._own = own
         self._signer = signer
         self._copied, self._source = -1, b""

@@ -263,8 +263,8 @@ def test_whatever_was_seen_the_block_maker_makes_a_block_that_passes_or_waits(da
         usable = [o for o in seen if all(d in shown for d in named_in(o, group.network))]
         assert not group.state.electorate.is_final(check_observation(o, group.network).judge for o in usable)
         return
-    usable = {receipt for receipt in receipts if check_receipt(receipt, group.network).response_hash in shown}
-    check_with(group, body, usable, shown)
+    heard = {receipt for receipt in receipts if check_receipt(receipt, group.network).response_hash in shown}
+    check_with(group, body, heard, shown)
     group.advance(body)
     assert SEQ in group.state.judged and set(verdicts_of(body)) == {one.key for one in group.founders}
     valid = {key for key, reason in verdicts_of(body).items() if reason is Reason.VALID}

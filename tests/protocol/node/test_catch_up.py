@@ -129,7 +129,7 @@ def test_nobody_who_keeps_claiming_is_starved(claims: list[tuple[int, int]]) -> 
 
 
 def status(desk: CatchUp, sender: OperatorKey, height: int) -> Status:
-    return Status(network=desk._network, sender=sender, heads=bytes(32), blocks=height, lists=0)
+    return Status(network=desk._network, sender=sender, heads=bytes(32), blocks=height, pruned=0, lists=0)
 
 
 def test_strangers_are_not_asked_unless_they_stand_beside_us() -> None:

@@ -303,7 +303,7 @@ def test_a_message_of_another_network_is_refused() -> None:
     from protocol.node.messages import Status
 
     cluster = Cluster(FOUNDERS)
-    foreign = Status(network=bytes(32), sender=NEWCOMER.key, heads=bytes(32), blocks=9, lists=9)
+    foreign = Status(network=bytes(32), sender=NEWCOMER.key, heads=bytes(32), blocks=9, pruned=0, lists=9)
     cluster.deliver(FOUNDERS[0], NEWCOMER, pack_plain(foreign))
     assert not cluster[FOUNDERS[0]].sent
 

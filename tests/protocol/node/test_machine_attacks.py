@@ -60,7 +60,9 @@ def connect_all(cluster: Cluster, one: Operator) -> None:
 
 def status(cluster: Cluster, sender: Operator, height: int, lists: int = 0) -> bytes:
     network = cluster[FOUNDERS[0]].node.network
-    return pack_plain(Status(network=network, sender=sender.key, heads=bytes(32), blocks=height, lists=lists))
+    return pack_plain(
+        Status(network=network, sender=sender.key, heads=bytes(32), blocks=height, pruned=0, lists=lists)
+    )
 
 
 def test_a_good_block_before_a_bad_one_is_kept_on_disk() -> None:
