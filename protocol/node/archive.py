@@ -283,7 +283,7 @@ class Archive:
 
     def prunable_below(self, reach: Reach) -> int:
         """Return below which number all blocks are applied, and stand within reach by their heights."""
-        return min(self._next, *self.lives.first_beyond(reach), *self._left_over.values())
+        return min((self._next, *self.lives.first_beyond(reach), *self._left_over.values()))
 
     def prune(self, below: int) -> list[Persist]:
         """Drop the proofs of some blocks, the first that have them, with numbers below this one.

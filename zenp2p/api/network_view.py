@@ -105,7 +105,7 @@ class NetworkView:
         return standing.electorate
 
     def evidence(self, record: VerdictRecord) -> VerdictPayload | None:
-        """Return all that a VERDICT block follows from; None while it is not in the record yet."""
+        """Return all that a VERDICT block follows from; None where it was pruned, or is not written yet."""
         data = self._node.groups.archive.certified(record.prefix, record.height)
         if data is None:
             return None

@@ -49,6 +49,7 @@ class Chains:
         self.held = 0
         self.members = frozenset(one.key for one in FOUNDERS)
         self.archive = self.lives = self
+        self.pruned = 0
 
     def wants(self) -> list[tuple[str, int]]:
         return [("", self.held + 1)]
@@ -186,6 +187,21 @@ def test_so_many_say_where_they_are_at_one_time(members: int, at_once: int) -> N
         assert spoke.count(True) == 1, "everybody has its turn"
         said[spoke.index(True)] += 1
     assert max(said) <= 2 * at_once and sum(said) == members
+
+
+def test_who_has_pruned_what_we_lack_is_not_asked() -> None:
+    one = desk([])
+    one._groups.held = 5  # type: ignore[misc]
+    honest, other = FOUNDERS[1].key, FOUNDERS[2].key
+
+    def asked_of(sender: OperatorKey, neighbour: OperatorKey, pruned: int, now: int) -> list[OperatorKey]:
+        said = replace(status(one, sender, 9), pruned=pruned)
+        return [effect.peer for effect in one.on_status(said, neighbour, now) if isinstance(effect, Send)]
+
+    assert asked_of(honest, honest, 6, 0) == []
+    assert asked_of(honest, honest, 5, 1_000) == [honest]
+    assert asked_of(other, honest, 6, 2_000) == [honest], "what another one says of itself"
+    assert asked_of(honest, honest, 6, 3_000) == []
 
 
 def test_neighbours_are_bounded() -> None:

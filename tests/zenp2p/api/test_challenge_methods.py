@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from protocol.node import pruning
 from protocol.node.voids import Why
 from protocol.payout.list_file import decode_list_file
 from protocol.tracking.challenge import challenge_draw
@@ -15,6 +16,7 @@ from zenp2p.api.context import display
 from zenp2p.api.errors import NotFound
 
 ONE = FOUNDERS[0]
+METHODS = ("challenge.show", "challenge.why")
 
 
 def show(network: Deep, seq: int = 2) -> Any:
@@ -167,6 +169,22 @@ class TestGroups:
         for one in network.founders:
             told = network.ask(one, "challenge.current")
             assert (told["seq"], told["group"]) == (4, judges_of(network, one, 4))
+
+
+def test_of_a_pruned_challenge_the_verdicts_stay_and_our_receipts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pruning, "BLOCKS_KEPT", 1)
+    network, whole = Halves(), Halves()
+    one = network.founders[0]
+    network.pruning = frozenset([one])
+    network.restart(one)
+    for each in (network, whole):
+        each.mine_to(40)
+    status = network.ask(one, "node.status")
+    assert 0 < status["data_blocks_pruned"] < status["data_blocks"]
+    assert whole.ask(one, "node.status")["data_blocks_pruned"] == 0
+    shown, told = ([each.ask(one, name, {"seq": 2}) for each in (network, whole)] for name in METHODS)
+    assert shown[0] == shown[1]
+    assert told[0] == {**told[1], "judges": []} != told[1] and told[0]["receipts"]
 
 
 class TestListing:
