@@ -140,7 +140,11 @@ class Node:
         self.lister = Lister(genesis, chain, self.groups, signer, guard, records, everybody)
         self._pruner = Pruner(self.groups, self.lister) if prunes else None
         self.catch_up = CatchUp(genesis, self.operator_key, self.groups, self.lister, everybody)
-        self._statements: dict[type, Callable[..., list[Effect]]] = {
+        self._statements = self._by_statement()
+        self._messages = self._by_message()
+
+    def _by_statement(self) -> dict[type, Callable[..., list[Effect]]]:
+        return {
             Response: self._on_response,
             Receipt: self._on_receipt,
             Observation: self._on_observation,
@@ -150,7 +154,9 @@ class Node:
             JoinRequest: self._on_join_request,
             Resend: self._on_resend,
         }
-        self._messages: dict[type, Callable[..., list[Effect]]] = {
+
+    def _by_message(self) -> dict[type, Callable[..., list[Effect]]]:
+        return {
             Status: self._on_status,
             BlocksRequest: self._on_blocks_request,
             Blocks: self._on_blocks,

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from protocol.codec import Wire
+from protocol.codec import Wire, encode
 from protocol.crypto import sha3_256
+from protocol.group.data_block import decode_certified
 from protocol.node.messages import (
     Blocks,
     BlocksRequest,
@@ -14,6 +15,8 @@ from protocol.node.messages import (
     Want,
     pack_plain,
 )
+from protocol.node.stored_block import pruned
+from tests.vectors.group_cases import story
 from tests.vectors.registry import vectors
 
 NETWORK = sha3_256(b"a network")
@@ -36,8 +39,15 @@ def _shown(value: Any) -> Any:
 def messages() -> list[dict[str, Any]]:
     """Each message with its fields and the bytes that travel."""
     said: list[Wire] = [
-        Status(network=NETWORK, sender=SENDER, heads=sha3_256(b"heads"), blocks=0, lists=0),
-        Status(network=NETWORK, sender=SENDER, heads=sha3_256(b"heads"), blocks=2**63 - 1, lists=2**32 - 1),
+        Status(network=NETWORK, sender=SENDER, heads=sha3_256(b"heads"), blocks=0, pruned=0, lists=0),
+        Status(
+            network=NETWORK,
+            sender=SENDER,
+            heads=sha3_256(b"heads"),
+            blocks=2**63 - 1,
+            pruned=9,
+            lists=2**32 - 1,
+        ),
         BlocksRequest(network=NETWORK, wants=(Want(prefix="", first=1),)),
         BlocksRequest(
             network=NETWORK,
@@ -51,3 +61,12 @@ def messages() -> list[dict[str, Any]]:
     return [
         {"kind": type(one).__name__, "fields": _shown(one), "packed": pack_plain(one).hex()} for one in said
     ]
+
+
+@vectors("node", "pruned")
+def pruned_blocks() -> list[dict[str, str]]:
+    """The certified blocks of `data_chain/story.json`, and what is kept of them."""
+    found = [
+        (one["certified"], decode_certified(bytes.fromhex(one["certified"]))) for one in story()["blocks"]
+    ]
+    return [{"certified": data, "pruned": encode(pruned(certified)).hex()} for data, certified in found]
