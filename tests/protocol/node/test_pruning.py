@@ -112,7 +112,7 @@ def check_law(genesis: Genesis, chain: MemoryChain, store: MemoryStore, data: st
     assert last.pruned == last.pruned_below <= below and last.prunable_below({}) <= blocks
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(steps=STEPS, data=st.data())
 def test_pruned_blocks_of_any_network_lead_to_the_same_state(
     steps: list[tuple[str, int, int]], data: st.DataObject
