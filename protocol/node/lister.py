@@ -18,7 +18,7 @@ from protocol.errors import (
     Stranded,
     WrongNetwork,
 )
-from protocol.genesis import Genesis, first_period, network_id
+from protocol.genesis import Genesis, first_period, network_id, period_heights
 from protocol.group.certificate import Certificate, check_certificate
 from protocol.group.consensus import Consensus
 from protocol.group.membership import voters_of
@@ -199,6 +199,9 @@ class Lister:
 
     def _offer(self, now: int) -> list[Effect]:
         """Propose the list as far as we hold it, when its time has come."""
+        last = period_heights(self._genesis, self.state.period)[1]
+        if self._chain.tip()[0] < last + self._genesis.parameters.burial:
+            return []
         try:
             ours = propose_list(self._genesis, self.state, self._source, self._chain)
         except NotYetKnown:
