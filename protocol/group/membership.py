@@ -5,6 +5,7 @@ prefix; the voters are the members of voting age. How members come and go is dec
 blocks (`data_chain`). Spec: `spec/group.md`.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -53,7 +54,7 @@ class Membership:
         return len(self.members)
 
     def __contains__(self, key: object) -> bool:
-        return any(member.operator_key == key for member in self.members)
+        return isinstance(key, bytes) and self.get(key) is not None
 
     def voters(self) -> Electorate:
         """Return the members of voting age, with their ages."""
@@ -71,7 +72,9 @@ class Membership:
 
     def get(self, key: bytes) -> Member | None:
         """Return the member with this key, or None."""
-        return next((member for member in self.members if member.operator_key == key), None)
+        place = bisect_left(self.members, key, key=_key_of)
+        found = self.members[place] if place < len(self.members) else None
+        return found if found is not None and found.operator_key == key else None
 
     def put(self, member: Member) -> "Membership":
         """Return the membership with a member, in place of the one that has its key."""
@@ -83,6 +86,10 @@ class Membership:
         if key not in self:
             raise KeyError(key)
         return Membership(tuple(member for member in self.members if member.operator_key != key))
+
+
+def _key_of(member: Member) -> bytes:
+    return member.operator_key
 
 
 def voters_of(members: Iterable[Member]) -> Electorate:

@@ -39,7 +39,7 @@ ANSWERED_MAX = 1_024
 NEIGHBOURS_MAX = 16
 """Peers that are no members and may be asked all the same: those who handed statuses over last."""
 SPEAKERS = 32
-"""Members that say where they are at one time, in turns: everybody hears everybody's."""
+"""Members whose turn it is at one time, more or less, to say where they are: everybody hears everybody."""
 
 
 class Turns:
@@ -62,6 +62,10 @@ class Turns:
     def drop(self, peer: OperatorKey) -> None:
         """Note that `peer` can hand over nothing of what we lack."""
         self._claims.pop(peer, None)
+
+    def hurry(self) -> None:
+        """Let the next request go at once."""
+        self._next_at = 0
 
     def next(self, beyond: int, now: int, may_ask: Callable[[OperatorKey], bool]) -> OperatorKey | None:
         """Return whom to ask now for what lies beyond a place, or None; forgets whom not to ask."""
@@ -93,11 +97,13 @@ class CatchUp:
         self._neighbours: dict[OperatorKey, None] = {}
         self._answered: dict[tuple[type[Wire], OperatorKey], int] = {}
 
-    def tell(self, turn: int) -> list[Effect]:
-        """Say how far we are, when it is our turn: so many speak at a time however many there are."""
+    def is_our_turn(self, turn: int) -> bool:
+        """Whether it is on us to say what all should hear: so many do at a time however many there are."""
         share = len(self._groups.members) // SPEAKERS + 1
-        if (turn + int.from_bytes(self._me[:4], "big")) % share:
-            return []
+        return (turn + int.from_bytes(self._me[:4], "big")) % share == 0
+
+    def tell(self) -> list[Effect]:
+        """Say how far we are."""
         status = Status(
             network=self._network,
             sender=self._me,
@@ -150,6 +156,11 @@ class CatchUp:
         if peer is not None:
             effects.append(Send(peer, pack_plain(ListRequest(network=self._network, period=period))))
         return effects
+
+    def on_blocks(self, taken: int) -> None:
+        """Note how many blocks of an answer were taken: who gets on asks again at once."""
+        if taken:
+            self._blocks.hurry()
 
     def may_answer(self, request: Wire, peer: OperatorKey, now: int) -> bool:
         """Whether a request of this kind may cost us an answer now; then it is counted."""

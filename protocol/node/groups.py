@@ -121,9 +121,8 @@ class Groups(LiveGroups):
             self._has_moved = False
             effects += self._take_left_over(now)
         effects += self._go_on(now)
-        if votes:
-            for machine in self:
-                effects += machine.tick(now)
+        if votes:  # nobody has a vote in two groups
+            effects += self.own.tick(now)
         return effects + self._go_on(now)
 
     def accuse(self, proof: EquivocationProof) -> list[Effect]:

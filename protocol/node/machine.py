@@ -211,8 +211,9 @@ class Node:
         effects = [] if self._pruner is None else self._pruner.tick()
         if self._now >= self._repeat_at:
             self._repeat_at = self._now + REPEAT_MILLISECONDS
-            effects += self.catch_up.tell(self._now // REPEAT_MILLISECONDS)
-            effects += self.registrar.repeat() + self.tracker.repeat(self.groups)
+            is_our_turn = self.catch_up.is_our_turn(self._now // REPEAT_MILLISECONDS)
+            effects += self.catch_up.tell() if is_our_turn else []
+            effects += self.registrar.repeat(all_of_them=is_our_turn) + self.tracker.repeat(self.groups)
         effects += self.tracker.tick() + self.watch.due(self._now)
         self.resends.look()
         effects += self.groups.tick(self._now, votes=not self.lister.contradicted)
@@ -332,12 +333,15 @@ class Node:
     def _on_blocks(self, blocks: Blocks, incoming: Incoming) -> list[Effect]:
         """Take blocks up to the first bad one: what the good ones did must still reach the disk."""
         effects: list[Effect] = []
+        held = self.groups.held
         self.seating.on_blocks(blocks.blocks, incoming)
         for block in blocks.blocks:
             try:
                 effects += self.groups.take_block(block, self._now)
             except ProtocolError as error:
-                return effects + blame(incoming, error)
+                effects += blame(incoming, error)
+                break
+        self.catch_up.on_blocks(self.groups.held - held)
         return effects
 
     def _on_forward(self, forward: Forward, incoming: Incoming) -> list[Effect]:

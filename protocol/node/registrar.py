@@ -43,6 +43,8 @@ class Registrar:
         self._parameters = genesis.parameters
         self._topic = topic
         self._waiting: dict[bytes, Entry] = {}
+        self._own: dict[bytes, None] = {}
+        """Which of them our user has handed in since the start."""
         for _, packed in records.iterate(REGISTRATION):
             self._waiting[packed] = self._check(packed)
 
@@ -65,11 +67,13 @@ class Registrar:
     def _prefer(self, packed: bytes, own: bool) -> None:
         """Keep our own user's entries before others'."""
         if own:
+            self._own[packed] = None
             self._waiting = {packed: self._waiting[packed], **self._waiting}
 
-    def repeat(self) -> list[Effect]:
-        """Gossip what still waits, our own first: a first gossip may have reached nobody."""
-        return [Publish(self._topic, packed) for packed in list(self._waiting)[:PER_BLOCK_MAX]]
+    def repeat(self, *, all_of_them: bool) -> list[Effect]:
+        """Gossip what our user waits for, or all that waits: a first gossip may have reached nobody."""
+        chosen = [packed for packed in self._waiting if all_of_them or packed in self._own]
+        return [Publish(self._topic, packed) for packed in chosen[:PER_BLOCK_MAX]]
 
     def offer(self, book: RegistrationBook, prefix: str = "") -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
         """Return (registration envelopes, deregistrations) for one block, in canonical order.
@@ -90,6 +94,7 @@ class Registrar:
         done = [packed for packed, entry in self._waiting.items() if not is_accepted(entry, book)]
         for packed in done:
             del self._waiting[packed]
+            self._own.pop(packed, None)
         return [Persist(registration_key(packed), None) for packed in done]
 
     def waiting(self) -> Iterable[Entry]:

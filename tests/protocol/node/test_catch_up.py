@@ -99,6 +99,20 @@ def test_one_request_in_its_time() -> None:
     assert turns.next(3, REQUEST_MILLISECONDS, anybody) is PEERS[0]
 
 
+def test_who_gets_on_asks_again_at_once_the_next_one_in_turn() -> None:
+    one = desk([])
+    for peer in FOUNDERS[1:]:
+        one.on_status(status(one, peer.key, 99), peer.key, 0)
+    one.on_blocks(taken=0)
+    assert not one.ask(1)
+    one.on_blocks(taken=1)
+    (first,) = one.ask(1)
+    one.on_blocks(taken=64)
+    (second,) = one.ask(2)
+    assert isinstance(first, Send) and isinstance(second, Send) and first.peer != second.peer
+    assert not one.ask(3)
+
+
 def test_nobody_is_asked_for_what_nobody_claims_to_have() -> None:
     turns = Turns()
     turns.claim(PEERS[0], 3)
@@ -183,7 +197,7 @@ def test_so_many_say_where_they_are_at_one_time(members: int, at_once: int) -> N
     for key in keys:
         one = CatchUp(founded_by(FOUNDERS), key, Chains([]), Lists(None), "t")  # type: ignore[arg-type]
         one._groups.members = frozenset(keys)  # type: ignore[misc]
-        spoke = [bool(one.tell(turn)) for turn in range(turns)]
+        spoke = [one.is_our_turn(turn) for turn in range(turns)]
         assert spoke.count(True) == 1, "everybody has its turn"
         said[spoke.index(True)] += 1
     assert max(said) <= 2 * at_once and sum(said) == members

@@ -40,8 +40,12 @@ class Desk:
                 self.store.write([(effect.key, effect.value)], sync=effect.durable)
         return effects
 
-    def repeated(self) -> list[bytes]:
-        return [effect.data for effect in self.registrar.repeat() if isinstance(effect, Publish)]
+    def repeated(self, *, all_of_them: bool = True) -> list[bytes]:
+        return [
+            effect.data
+            for effect in self.registrar.repeat(all_of_them=all_of_them)
+            if isinstance(effect, Publish)
+        ]
 
     def restart(self) -> None:
         self.registrar = Registrar(GENESIS, "t", self.store)
@@ -126,8 +130,10 @@ def test_the_pool_is_bounded_and_our_own_users_entries_have_room_and_come_first(
     assert desk.repeated()[0] == packed(COMERS[3])
     with pytest.raises(StaleMessage, match="wait already"):
         desk.take(packed(COMERS[4]), own=True)
+    assert desk.repeated(all_of_them=False) == [packed(COMERS[3])]
     desk.take(packed(COMERS[1]), own=True)  # known already, but now we know that it is ours
     assert desk.repeated()[0] == packed(COMERS[1])
+    assert desk.repeated(all_of_them=False) == [packed(COMERS[1]), packed(COMERS[3])]
 
 
 def test_a_block_is_offered_a_bounded_number(monkeypatch: pytest.MonkeyPatch) -> None:
