@@ -194,9 +194,10 @@ def test_so_many_say_where_they_are_at_one_time(members: int, at_once: int) -> N
     keys = [OperatorKey(sha3_256(number.to_bytes(4, "big"))) for number in range(members)]
     turns = members // SPEAKERS + 1
     said = [0] * turns
+    genesis, chains = founded_by(FOUNDERS), Chains([])
+    chains.members = frozenset(keys)
     for key in keys:
-        one = CatchUp(founded_by(FOUNDERS), key, Chains([]), Lists(None), "t")  # type: ignore[arg-type]
-        one._groups.members = frozenset(keys)  # type: ignore[misc]
+        one = CatchUp(genesis, key, chains, Lists(None), "t")  # type: ignore[arg-type]
         spoke = [one.is_our_turn(turn) for turn in range(turns)]
         assert spoke.count(True) == 1, "everybody has its turn"
         said[spoke.index(True)] += 1
