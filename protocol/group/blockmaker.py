@@ -27,13 +27,13 @@ from protocol.group.data_chain import NOWHERE, DataChain
 from protocol.group.elsewhere import Around, Elsewhere, Standing
 from protocol.group.kinds.partition import asks_to_merge, awaits_verdict, halves, may_split, must_merge
 from protocol.group.kinds.registers import take_up
-from protocol.group.verdict_block import build_payload
-from protocol.group.vote import EVIDENCE_SIZE_MAX, EquivocationProof, check_equivocation
+from protocol.group.verdict_block import build_payload, without_loudest
+from protocol.group.vote import EquivocationProof, check_equivocation
 from protocol.tracking.registration import Entry, check_deregistration, check_registration
 from protocol.units import Hash32, Height
 
-EVIDENCE_BYTES_MAX = BLOCK_SIZE_MAX - EVIDENCE_SIZE_MAX
-"""Bytes of proofs after which no further one goes into a block."""
+EVIDENCE_BYTES_MAX = BLOCK_SIZE_MAX - 16 * 1024
+"""Bytes of the envelopes that prove something in one block: what is around them takes less than the rest."""
 
 
 def build_link(state: DataChain, chain: ChainView) -> bytes:
@@ -75,8 +75,9 @@ def build_verdict(
 ) -> bytes:
     """Return the VERDICT block of a challenge from checked envelopes, `responses` by their hash.
 
-    While it is too large, the longest observation is left out: a judge that names what nobody else saw
-    silences itself only. `registers` are the REGISTER blocks of other groups to take up first.
+    While it is too large, the receipts of the judge with the most of them are left out, then the longest
+    observation: a judge that says more than all others silences itself only.
+    `registers` are the REGISTER blocks of other groups to take up first.
     Raises `NotYetKnown` before it can be judged or without a final set of observations,
     `StaleMessage` when it is judged or its anchor left the chain.
     """
@@ -87,32 +88,36 @@ def build_verdict(
         raise NotYetKnown(f"challenge {seq} is judged at height {challenge.judged_at}")
     named = sorted(set(registers))
     book, _ = take_up(state, named, Around(chain, elsewhere))
-    judging, heard, said = state.judging(challenge, book), tuple(receipts), sorted(observations, key=len)
+    judging, said = state.judging(challenge, book), sorted(observations, key=len)
+    heard = tuple(receipts)
     while True:
         payload = build_payload(judging, said, heard, responses, chain, named)
         try:
             return build_block(state, chain, Kind.VERDICT, payload)
         except InvalidBlock:
-            said.pop()
+            if payload.receipts:
+                heard = without_loudest(payload.receipts, state.network)
+            else:
+                said.pop()
 
 
 def build_evidence(state: DataChain, chain: ChainView, proofs: Iterable[EquivocationProof]) -> bytes:
-    """Return an EVIDENCE block against the present members that the proofs convict.
+    """Return an EVIDENCE block against the present members that the proofs convict, as many as fit.
 
     Raises `StaleMessage` when there is none.
     """
     chosen: dict[bytes, EquivocationProof] = {}
-    size = 0
+    room = EVIDENCE_BYTES_MAX
     for proof in proofs:
         try:
             guilty = check_equivocation(proof, state.network)
         except InvalidProof:
             continue
-        if guilty in state.membership and guilty not in chosen and len(chosen) < PROOFS_MAX:
-            size += len(proof.first) + len(proof.second)
+        size = len(proof.first) + len(proof.second)
+        is_wanted = guilty in state.membership and guilty not in chosen and len(chosen) < PROOFS_MAX
+        if is_wanted and size <= room:
+            room -= size
             chosen[guilty] = proof
-        if size > EVIDENCE_BYTES_MAX:
-            break
     if not chosen:
         raise StaleMessage("nobody to convict")
     payload = EvidencePayload(proofs=tuple(chosen[key] for key in sorted(chosen)))

@@ -6,6 +6,7 @@ these and the chain. What follows from observations is `protocol.tracking.verdic
 when a challenge may be judged `data_chain`'s. Spec: `spec/data_chain.md`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -210,6 +211,13 @@ def _receipts(
         if len(heard) == RECEIPTS_MAX:
             break
     return heard
+
+
+def without_loudest(receipts: Iterable[bytes], network: bytes) -> tuple[bytes, ...]:
+    """Return checked receipts without those of the judge that gave the most; of several the greatest key."""
+    judges = {envelope: check_receipt(envelope, network).judge for envelope in receipts}
+    loudest, _ = max(Counter(judges.values()).items(), key=lambda entry: (entry[1], entry[0]))
+    return tuple(envelope for envelope, judge in judges.items() if judge != loudest)
 
 
 def _belongs(judging: Judging, said: Observation | Receipt, judge: bytes) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.codec import replace
+from protocol.codec import encode, replace
 from protocol.errors import (
     InvalidBlock,
     InvalidCertificate,
@@ -28,10 +28,17 @@ from protocol.group.data_block import (
     decode_payload,
 )
 from protocol.group.data_chain import CHECKED_MAX, DataChain
+from protocol.group.vote import (
+    EVIDENCE_SIZE_MAX,
+    EquivocationProof,
+    Proposal,
+    check_equivocation,
+    equivocation_proof,
+)
 from protocol.tracking.registration import build_deregistration
 from tests.support.founding import founded_by
 from tests.support.group_world import Group, changed, repacked
-from tests.support.operators import operator, operators
+from tests.support.operators import Operator, operator, operators
 
 NEW = operator(9)
 
@@ -165,6 +172,46 @@ def conviction(group: Group, number: int) -> bytes:
 
 
 BLOCKS = _one_of_each()
+
+
+def test_proofs_that_do_not_fit_wait_for_the_next_block() -> None:
+    """Members that contradict themselves at length stop nobody: one large proof fits always."""
+    group = Group(count=12)
+    proofs = [large_contradiction(group, number) for number in range(3)]
+    assert all(len(proof.first) + len(proof.second) == EVIDENCE_SIZE_MAX for proof in proofs)
+    small = group.contradiction(group.founders[3])
+    body = build_evidence(group.state, group.chain, [*proofs, small])
+    group.state.check_block(body, group.chain)
+    payload = decode_payload(decode_block(body))
+    assert isinstance(payload, EvidencePayload)
+    assert payload.proofs == tuple(sorted((*proofs[:2], small), key=lambda proof: guilty(group, proof)))
+
+
+def guilty(group: Group, proof: EquivocationProof) -> bytes:
+    return check_equivocation(proof, group.state.network)
+
+
+def large_contradiction(group: Group, number: int) -> EquivocationProof:
+    """Two proposals of one founder for one slot, as large as a proof may be."""
+    one, size = group.founders[number], EVIDENCE_SIZE_MAX // 2
+    fill = size - len(proposal(group, one, bytes(size // 2))) + size // 2
+    proof = equivocation_proof(*(proposal(group, one, bytes([letter]) * fill) for letter in (1, 2)))
+    assert proof is not None
+    return proof
+
+
+def proposal(group: Group, one: Operator, value: bytes) -> bytes:
+    said = Proposal(
+        network=group.state.network,
+        electorate="group:",
+        height=1,
+        round=0,
+        valid_round=0,
+        proof=(),
+        proposer=one.key,
+        value=value,
+    )
+    return one.signer.sign(encode(said))
 
 
 # Certificates.

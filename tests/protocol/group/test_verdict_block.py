@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from protocol.codec import replace
 from protocol.errors import InvalidBlock, NotYetKnown, StaleMessage, Stranded
+from protocol.group import blockmaker
 from protocol.group.blockmaker import build_verdict
 from protocol.group.data_block import VerdictPayload, block_hash, decode_block, decode_payload
 from protocol.group.data_chain import DataChain
@@ -99,6 +100,27 @@ def test_receipts_count_as_observations() -> None:
     with_them = build_verdict(group.state, group.chain, SEQ, seen, responses, receipts)
     group.state.check_block(with_them, group.chain)
     assert verdicts_of(with_them)[one.key] is Reason.VALID
+
+
+def test_receipts_never_keep_a_challenge_from_being_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A judge that gives more of them than fit into a block silences itself only."""
+    group = Group()
+    founders, responses = group.founders, group.responses()
+    seen = [group.observation(judge, responses.values()) for judge in founders[:3]]
+    full = build_verdict(group.state, group.chain, SEQ, seen, responses)
+    loud = [group.receipt(founders[3], one, e) for one in founders for e in responses.values()]
+    [first] = group.responses(of=[founders[0]]).values()
+    without = [e for e in responses.values() if e != first]
+    seen = [group.observation(founders[0], without), *seen[1:]]
+    needed = group.receipt(founders[0], founders[0], first)
+    monkeypatch.setattr(blockmaker, "BLOCK_SIZE_MAX", len(full) + 300)
+    body = build_verdict(group.state, group.chain, SEQ, seen, responses, [*loud, needed])
+    payload = decode_payload(decode_block(body))
+    assert isinstance(payload, VerdictPayload)
+    assert payload.receipts == (needed,) and len(payload.observations) == 3
+    monkeypatch.setattr(blockmaker, "BLOCK_SIZE_MAX", len(full) - 300)
+    with pytest.raises(NotYetKnown, match="of 2 of 4"):
+        build_verdict(group.state, group.chain, SEQ, seen, responses, [*loud, needed])
 
 
 def test_a_challenge_is_judged_once_when_its_close_is_buried_and_not_before_the_first() -> None:
