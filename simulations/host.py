@@ -16,6 +16,7 @@ from protocol.node.effects import (
     Announce,
     Effect,
     Incoming,
+    Keep,
     Learn,
     Mine,
     Persist,
@@ -350,7 +351,7 @@ class Host:
                     self.network.subscribe(self.number, effect.topic)
                 case Unsubscribe():
                     self.network.unsubscribe(self.number, effect.topic)
-                case Learn() | RecordVote() | Persist() | Mine():
+                case Keep() | Learn() | RecordVote() | Persist() | Mine():
                     pass
 
     def _probe(self, effect: Probe) -> None:

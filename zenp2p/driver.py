@@ -18,6 +18,7 @@ from protocol.group.vote_guard import VoteGuard
 from protocol.node.effects import (
     Announce,
     Effect,
+    Keep,
     Learn,
     Mine,
     Persist,
@@ -166,6 +167,8 @@ class Driver:
                     self._network.unsubscribe(effect.topic)
                 case Learn():
                     self._network.learn(effect.peer, Endpoint(effect.ip, effect.port))
+                case Keep():
+                    self._network.keep(effect.peers)
                 case Punish():
                     log.warning("peer dropped", extra={"peer": effect.peer.hex(), "reason": effect.reason})
                     await self._network.drop(effect.peer)

@@ -85,6 +85,13 @@ class Network(Protocol):
     def learn(self, peer: OperatorKey, endpoint: Endpoint) -> None:
         """Remember where `peer` listens; the dialer keeps connections up, with back-off."""
 
+    def keep(self, peers: Sequence[OperatorKey]) -> None:
+        """Let these be the kept peers, the most important first, instead of those named before.
+
+        They are dialled before all others, let in although all places are taken, and never let go for
+        others. Of more than a limit of the adapter the first are kept.
+        """
+
     def forget(self, peer: OperatorKey) -> None:
         """Drop `peer` from the table of peers to dial."""
 

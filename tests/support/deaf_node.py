@@ -18,9 +18,9 @@ from zenp2p.logs import configure_logging
 class DeafNode(Node):
     """Everything of a node, but that it learns endpoints from registrations."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.groups.endpoints = lambda height: []  # type: ignore[method-assign]
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.kept_peers.look = lambda height: []  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

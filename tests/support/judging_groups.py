@@ -16,7 +16,7 @@ from protocol.group.data_block import VerdictPayload
 from protocol.group.name import matches
 from protocol.group.quorum import Electorate, Voter
 from protocol.group.verdict_block import Judging, build_payload, check_payload
-from protocol.node.effects import Effect, Incoming, Learn, Persist, Probe, ProbeResult, Publish, Send
+from protocol.node.effects import Effect, Incoming, Persist, Probe, ProbeResult, Publish, Send
 from protocol.node.messages import SIGNED, Responses, ResponsesRequest, group_topic, unpack
 from protocol.node.tracker import Tracker
 from protocol.parameters import DEVNET
@@ -255,8 +255,3 @@ class Bench:
 def told(seat: Seat) -> list[OperatorKey]:
     """Those to whom a node sent something directly."""
     return sorted({effect.peer for effect in seat.sent if isinstance(effect, Send)})
-
-
-def learned(seat: Seat) -> list[OperatorKey]:
-    """Those of whom a node said where they listen."""
-    return sorted({effect.peer for effect in seat.sent if isinstance(effect, Learn)})

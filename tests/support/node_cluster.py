@@ -18,6 +18,8 @@ from protocol.node.effects import (
     Announce,
     Effect,
     Incoming,
+    Keep,
+    Learn,
     Mine,
     Persist,
     Probe,
@@ -56,6 +58,10 @@ class Peer:
     sent: list[bytes] = field(default_factory=list)
     topics: set[str] = field(default_factory=set)
     """In which it takes part."""
+    kept: tuple[OperatorKey, ...] = ()
+    """The peers that it keeps."""
+    places: dict[OperatorKey, tuple[bytes, int]] = field(default_factory=dict)
+    """Where peers listen, as far as it was told."""
     seen: int = 0
     """Height of the last block that the node was told of."""
 
@@ -190,6 +196,10 @@ class Cluster:
                     peer.topics.add(effect.topic)
                 case Unsubscribe():
                     peer.topics.remove(effect.topic)
+                case Keep():
+                    peer.kept = effect.peers
+                case Learn():
+                    peer.places[effect.peer] = effect.ip, effect.port
                 case Announce():
                     peer.news.append(effect)
                 case Punish():

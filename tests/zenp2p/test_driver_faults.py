@@ -15,6 +15,7 @@ from protocol.group.vote_guard import VoteGuard
 from protocol.node.effects import (
     Announce,
     Effect,
+    Keep,
     Learn,
     Mine,
     Persist,
@@ -91,6 +92,9 @@ class Ports:
     def learn(self, peer: OperatorKey, endpoint: Endpoint) -> None:
         self.log.append(("learn", endpoint.port))
 
+    def keep(self, peers: Sequence[OperatorKey]) -> None:
+        self.log.append(("keep", tuple(peers)))
+
     async def drop(self, peer: OperatorKey) -> None:
         self.log.append(("drop", peer))
 
@@ -138,6 +142,7 @@ async def test_everything_is_written_first_and_what_leaves_leaves_in_its_order()
     effects: list[Effect] = [
         Publish("t", b"one"),
         Learn(PEER, b"\x7f\0\0\1", 7),
+        Keep((PEER,)),
         Punish(PEER, "why"),
         Unsubscribe("old"),
         VOTE,
@@ -154,6 +159,7 @@ async def test_everything_is_written_first_and_what_leaves_leaves_in_its_order()
         ("votes", 1),
         ("publish", b"one"),
         ("learn", 7),
+        ("keep", (PEER,)),
         ("drop", PEER),
         ("unsubscribe", "old"),
         ("subscribe", "new"),

@@ -2,7 +2,8 @@
 
 Answers for: how many sockets one address may have open towards us, how many of
 them may be unauthenticated, and which half-open one gives way when there are too
-many: the oldest, since an honest handshake is over in milliseconds. Pure counting;
+many: the oldest, since an honest handshake is over in milliseconds. An address where a kept
+peer listens has a few places of its own, which no other can take. Pure counting;
 the sockets are left to `listener`. IPv6 counts by /64, which one customer has.
 """
 
@@ -24,6 +25,8 @@ class Guest:
 
     ip: bytes
     give_way: Callable[[], None] = field(repr=False)
+    reserved: bool = False
+    """Whether its place is one that no other can take."""
 
 
 class Admission:
@@ -37,26 +40,39 @@ class Admission:
         self._half_open_by_origin: Counter[bytes] = Counter()
         self.refused = 0
 
-    def enter(self, ip: bytes, give_way: Callable[[], None]) -> Guest | None:
-        """Let a new socket in, or return None; `give_way` is called if it must make room."""
+    def enter(self, ip: bytes, give_way: Callable[[], None], *, kept: bool = False) -> Guest | None:
+        """Let a new socket in, or return None; `give_way` is called if it must make room.
+
+        With `kept` a peer that is kept listens at the address: its first sockets come in however many
+        there are, and their handshakes give way to nobody else's.
+        """
         where, limits = origin(ip), self._limits
+        reserved = kept and self._sockets[where] < limits.sockets_kept_per_ip
         if (
-            self.inside >= limits.sockets_max
+            (self.inside >= limits.sockets_max and not reserved)
             or self._sockets[where] >= limits.connections_per_ip_max
             or self._half_open_by_origin[where] >= limits.handshakes_per_ip_max
+            or not self._has_room_for_handshake(reserved)
         ):
             self.refused += 1
             return None
-        if len(self._half_open) >= limits.handshakes_max:
-            self.refused += 1
-            oldest = next(iter(self._half_open))
-            self.authenticated(oldest)  # no longer counted here; its end gives the socket's place back
-            oldest.give_way()
-        guest = Guest(ip, give_way)
+        guest = Guest(ip, give_way, reserved)
         self._sockets[where] += 1
         self._half_open[guest] = None
         self._half_open_by_origin[where] += 1
         return guest
+
+    def _has_room_for_handshake(self, reserved: bool) -> bool:
+        """Whether there is room, once the oldest one without a place of its own has given way."""
+        if len(self._half_open) < self._limits.handshakes_max:
+            return True
+        oldest = next((guest for guest in self._half_open if not guest.reserved), None)
+        if oldest is None:
+            return reserved
+        self.refused += 1
+        self.authenticated(oldest)  # no longer counted here; its end gives the socket's place back
+        oldest.give_way()
+        return True
 
     def authenticated(self, guest: Guest) -> None:
         """Note that the peer behind a socket has proved who it is."""

@@ -1,11 +1,13 @@
 """Dialling: on demand, and to keep the connections up that we want.
 
 Answers for: one dial to an operator at a time, from our own address, authenticated and
-within a deadline; the loop that dials whom we know and are not connected with. When to
-dial again is left to `peer_table`, which of two connections is kept to `switch`.
+within a deadline; the loop that dials whom we know and are not connected with, kept peers
+apart from the others, and that lets go what was dialled beyond need. When to dial again
+is left to `peer_table`, which of two connections is kept to `switch`.
 """
 
 import math
+import random
 from contextlib import suppress
 
 import trio
@@ -22,6 +24,10 @@ from zenp2p.network.peer_table import PeerTable
 from zenp2p.network.switch import Switch
 from zenp2p.network.tcp import TcpConnection, dial
 from zenp2p.ports import Endpoint, TransportError
+
+
+class NotLasting(TransportError):
+    """The other side ended the connection as soon as it stood: it has no place for us."""
 
 
 class Attempt:
@@ -84,7 +90,7 @@ class Dialer:
             return await self._dial_endpoint(key, endpoint)
         except TransportError as error:
             attempt.error = error
-            self._table.failed(key, trio.current_time())
+            self._table.failed(key, trio.current_time(), refused=isinstance(error, NotLasting))
             raise
         finally:
             del self._under_way[key]
@@ -98,7 +104,7 @@ class Dialer:
         await connection.settled.wait()
         kept = self._switch.connection(key)
         if kept is None:
-            raise TransportError(f"the connection to {key.hex()[:16]} did not last")
+            raise NotLasting(f"the connection to {key.hex()[:16]} did not last")
         return kept
 
     async def authenticate(
@@ -124,28 +130,54 @@ class Dialer:
             raise
 
     async def keep_connected(self) -> None:
-        """Dial whom we know and are not connected with, for ever."""
+        """Dial whom we know and are not connected with, kept peers first, for ever."""
         async with trio.open_nursery() as nursery:
             while True:
                 self._woken = trio.Event()
-                busy = self._switch.connected() | frozenset(self._under_way)
-                for key in self._table.due(busy, trio.current_time())[: self._room()]:
-                    nursery.start_soon(self._try, key)
+                busy, now = self._busy(), trio.current_time()
+                for kept in (True, False):
+                    for key in self._table.due(busy, now, kept=kept)[: self._room(kept)]:
+                        nursery.start_soon(self._try, key)
+                for spare in self._spare(now):
+                    nursery.start_soon(spare.close)
                 await self._rest()
 
-    def _room(self) -> int:
-        dialled = sum(one.dialled for one in self._switch.all_connections())
-        limits = self._limits
-        return max(0, min(limits.dials_max, limits.connections_dialled_max - dialled) - len(self._under_way))
+    def _busy(self) -> frozenset[OperatorKey]:
+        return self._switch.connected() | frozenset(self._under_way)
+
+    def _room(self, kept: bool) -> int:
+        """Return how many dials may begin, to kept peers or to others."""
+        limits, all_kept = self._limits, self._table.kept
+        under_way = sum((key in all_kept) == kept for key in self._under_way)
+        if kept:
+            return max(0, limits.dials_kept_max - under_way)
+        most = min(limits.dials_max, limits.connections_dialled_max - len(self._dialled()))
+        return max(0, min(most, self._switch.room_for_known()) - under_way)
+
+    def _dialled(self) -> list[Connection]:
+        """Return the connections that we dialled to others than kept peers."""
+        kept = self._table.kept
+        return [one for one in self._switch.all_connections() if one.dialled and one.key not in kept]
+
+    def _spare(self, now: float) -> list[Connection]:
+        """Return whom to let go of those that are too many: kept no more, or once asked something."""
+        dialled = self._dialled()
+        old = [one for one in dialled if now >= one.since + self._limits.spare_seconds and not one.is_closed]
+        excess = len(dialled) - self._limits.connections_dialled_max
+        return random.sample(old, min(len(old), max(0, excess)))
 
     async def _try(self, key: OperatorKey) -> None:
         with suppress(TransportError):
             await self.connect(key)
 
     async def _rest(self) -> None:
-        busy = self._switch.connected() | frozenset(self._under_way)
-        due = self._table.next_due(busy) if self._room() else None
-        seconds = math.inf if due is None else max(0.01, due - trio.current_time())
+        busy, now = self._busy(), trio.current_time()
+        dues = [self._table.next_due(busy, kept=kept) for kept in (True, False) if self._room(kept)]
+        dialled = self._dialled()
+        if len(dialled) > self._limits.connections_dialled_max:
+            dues.append(min(one.since for one in dialled) + self._limits.spare_seconds)
+        due = min((due for due in dues if due is not None), default=math.inf)
+        seconds = max(0.01, due - now)
         with trio.move_on_after(seconds):
             await self._woken.wait()
 

@@ -143,6 +143,12 @@ class LibP2PNetwork:
             if life is not None:
                 life.dialer.wake()
 
+    def keep(self, peers: Sequence[OperatorKey]) -> None:
+        """Give these peers their connections before all others, and no longer those named before."""
+        self._lasting.table.keep(peers, trio.current_time())
+        if self._life is not None:
+            self._life.dialer.wake()
+
     def forget(self, peer: OperatorKey) -> None:
         """Drop `peer` from the table of peers to dial."""
         self._lasting.table.forget(peer)

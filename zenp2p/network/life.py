@@ -74,7 +74,9 @@ class Life:
         ip = lasting.endpoint.ip
         source = None if ip in UNSPECIFIED else ip
         self.dialer = Dialer(self.switch, lasting.upgrader, lasting.table, limits, source, nursery)
-        self.listener = Listener(self.switch, lasting.upgrader, lasting.exchange, limits, counters, nursery)
+        self.listener = Listener(
+            self.switch, lasting.upgrader, lasting.exchange, lasting.table, limits, counters, nursery
+        )
         self.has_work = trio.Event()
         self.host.set_stream_handler(DIRECT, self._serve_direct)
         for name in lasting.exchange.handlers:

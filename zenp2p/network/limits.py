@@ -31,10 +31,16 @@ class Limits:
 
     connections_max: int = 320
     """Established connections; then new inbound ones are refused."""
-    connections_dialled_max: int = 128
-    """Connections that the dialer keeps up by itself; requests may dial beyond it."""
+    kept_max: int = 192
+    """Peers that are kept: connected before all others, and never let go for them; further ones are not."""
+    connections_dialled_max: int = 64
+    """Connections that the dialer keeps up by itself with others; requests may dial beyond it."""
+    spare_seconds: float = 60.0
+    """Beyond that number, a connection that we dialled is closed after so long."""
     sockets_max: int = 512
     """Inbound sockets, half-open ones and probes included; then new ones are refused."""
+    sockets_kept_per_ip: int = 2
+    """Inbound sockets that a kept peer's address may have all the same."""
     connections_per_ip_max: int = 16
     """Inbound sockets of one address, from the accept on."""
     handshakes_max: int = 64
@@ -87,8 +93,12 @@ class Limits:
     """Wait before a failed dial is repeated; doubles at each failure, with jitter."""
     redial_most: float = 60.0
     """The longest such wait."""
+    redial_kept_most: float = 10.0
+    """The same before a kept peer is dialled again, unless it refused us."""
     dials_max: int = 8
-    """Dials under way at once by the dialer."""
+    """Dials under way at once by the dialer, to others than kept peers."""
+    dials_kept_max: int = 32
+    """The same to kept peers."""
     rebuild_first: float = 0.2
     """Wait before the host is built again when a service of it has died; doubles at each failure."""
     rebuild_most: float = 10.0

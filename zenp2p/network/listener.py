@@ -18,6 +18,7 @@ from zenp2p.network.identity import operator_key, peer_id
 from zenp2p.network.limits import Limits
 from zenp2p.network.muxer import Muxer
 from zenp2p.network.negotiate import PROBE, Upgrader
+from zenp2p.network.peer_table import PeerTable
 from zenp2p.network.probe import answer_probe
 from zenp2p.network.switch import Switch
 from zenp2p.network.tcp import TcpConnection
@@ -37,14 +38,19 @@ class Listener:
         switch: Switch,
         upgrader: Upgrader,
         exchange: Exchange,
+        table: PeerTable,
         limits: Limits,
         counters: Counter[str],
         nursery: trio.Nursery,
     ) -> None:
-        """Hand connections to `switch` and probes to `exchange`; both live in `nursery`."""
+        """Hand connections to `switch` and probes to `exchange`; both live in `nursery`.
+
+        `table` says at which addresses kept peers listen.
+        """
         self._switch = switch
         self._upgrader = upgrader
         self._exchange = exchange
+        self._table = table
         self._limits = limits
         self._counters = counters
         self._nursery = nursery
@@ -67,7 +73,8 @@ class Listener:
             raw = TcpConnection(stream, initiator=False)
         except TransportError:
             return stream.socket.close()
-        guest = self.admission.enter(raw.remote.ip, raw.abort)
+        ip = raw.remote.ip
+        guest = self.admission.enter(ip, raw.abort, kept=self._table.is_kept_at(ip))
         if guest is None:
             self._counters["sockets_refused"] += 1
             return raw.abort()

@@ -166,6 +166,9 @@ class MemoryNetwork:
         if peer != self.operator_key:
             self.known[peer] = endpoint
 
+    def keep(self, peers: Sequence[OperatorKey]) -> None:
+        """Have nothing to do: everybody has a place here."""
+
     def forget(self, peer: OperatorKey) -> None:
         """Drop `peer` from the table of peers to dial."""
         self.known.pop(peer, None)

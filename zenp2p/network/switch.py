@@ -9,6 +9,7 @@ when a handler raises. Sockets are left to `listener` and `dialer`, protocols to
 """
 
 import logging
+import random
 from collections import Counter
 from collections.abc import Callable
 
@@ -43,7 +44,7 @@ class Switch(Swarm):
     """The connections of one host, by operator."""
 
     def __init__(self, keys: KeyPair, limits: Limits, counters: Counter[str], table: PeerTable) -> None:
-        """Have no connections yet; those of `table` get a place before strangers.
+        """Have no connections yet; those of `table` get a place before strangers, the kept ones before all.
 
         `counters` counts what was refused and contained.
         """
@@ -150,17 +151,33 @@ class Switch(Swarm):
         we_are_lower = self.get_peer_id().to_bytes() < peer_id(new.key).to_bytes()
         return current.dialled == we_are_lower
 
+    def room_for_known(self) -> int:
+        """Return how many more known operators would get a place."""
+        return self.limits.connections_max - len(self._by_key) + len(self._strangers())
+
     async def _make_room(self, new: Connection) -> bool:
-        """Whether there is a place; a known operator takes that of the stranger who came last."""
+        """Whether there is a place, once somebody has given way if need be."""
         while len(self._by_key) >= self.limits.connections_max:
             self.counters["connections_refused"] += 1
-            strangers = [one for one in self._by_key.values() if one.key not in self._table.known]
-            if new.key not in self._table.known or not strangers:
+            other = self._who_gives_way(new.key)
+            if other is None:
                 return False
-            youngest = max(strangers, key=lambda one: one.since)
-            youngest.abort()
-            await youngest.gone.wait()
+            other.abort()
+            await other.gone.wait()
         return True
+
+    def _who_gives_way(self, key: OperatorKey) -> Connection | None:
+        """Return the stranger who came last, for a kept operator else anybody who is not kept; or None."""
+        strangers = self._strangers()
+        is_kept = key in self._table.kept
+        if strangers and (is_kept or key in self._table.known):
+            return max(strangers, key=lambda one: one.since)
+        others = [one for one in self._by_key.values() if one.key not in self._table.kept]
+        return random.choice(others) if is_kept and others else None
+
+    def _strangers(self) -> list[Connection]:
+        table = self._table
+        return [one for key, one in self._by_key.items() if key not in table.known and key not in table.kept]
 
     async def _give_place_back(self, connection: Connection) -> None:
         if self._by_key.get(connection.key) is connection:
