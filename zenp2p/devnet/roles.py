@@ -18,7 +18,7 @@ from protocol.crypto import SIGNATURE_SIZE, Signer, envelope_body
 from protocol.errors import StaleMessage
 from protocol.genesis import Genesis
 from protocol.group.vote_guard import VoteGuard
-from protocol.node.effects import Effect, Incoming, Publish, Send
+from protocol.node.effects import Effect, Incoming, Publish, Send, Subscribe
 from protocol.node.machine import RESPONSE_HEAD, Node
 from protocol.node.messages import SIGNED, pack_signed
 from protocol.node.records import Records
@@ -79,6 +79,10 @@ class LazyNode(Node):
         self._own = own
         self._signer = signer
         self._copied, self._source = -1, b""
+
+    def start(self, now_ms: int) -> list[Effect]:
+        """Listen where its judges do: there the answers of others can be heard."""
+        return [*super().start(now_ms), Subscribe(self.group.topic)]
 
     def receive(self, batch: Sequence[Incoming]) -> list[Effect]:
         effects = super().receive(batch)
