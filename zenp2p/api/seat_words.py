@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from protocol.group.age import age_after_return, is_voting_age
 from protocol.group.data_block import Move, Refusal
-from protocol.group.entropy import entropy_height, is_fresh
+from protocol.group.entropy import entropy_height, is_fresh, is_name_open
 from protocol.group.membership import Member
-from protocol.group.relocation import is_large, is_returning
+from protocol.group.relocation import is_large, is_returning, returning_until
 from protocol.node.attendance import blocks_missed
 from protocol.node.departures import Cause
 from protocol.node.group_condition import Condition
@@ -83,7 +83,7 @@ class SeatWords:
         state, stamp = own.state, own.state.stamp_height
         if is_returning(state, self._me, stamp):
             back = state.returning[self._me]
-            age, until = age_after_return(back.age), back.stamp_height + self._parameters.silence
+            age, until = age_after_return(back.age), returning_until(back, self._parameters)
             return f"hands blocks over, then goes on with age {age}; as a newcomer if not by stamp {until}"
         where = "moves" if is_large(state) else "ages where it is"
         move = self._view.next_move(state)
@@ -130,7 +130,8 @@ class SeatWords:
             return f"asks {to} for a place after its next VALID verdict"
         seq = found[-1].seq
         stamp, at = self._node.chain.tip()[0] - self._parameters.burial, entropy_height(seq, self._parameters)
-        if is_fresh(seq, stamp, self._parameters):
+        is_open = own.here.seat is not Seat.LEFT or is_name_open(seq, stamp, self._parameters)
+        if is_fresh(seq, stamp, self._parameters) and is_open:
             return f"asks {to} for a place"
         if stamp < at:
             return f"asks {to} for a place when chain block {at} is buried"

@@ -191,7 +191,7 @@ class TestRemoved:
             False,
             5,
         )
-        until = back.stamp_height + SILENCE
+        until = entropy_height(back.seq, PARAMETERS) + SILENCE
         assert (
             seats.doing()
             == f"hands blocks over, then goes on with age 2; as a newcomer if not by stamp {until}"
