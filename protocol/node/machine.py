@@ -178,6 +178,7 @@ class Node:
         effects = self._change_topics()
         effects += self.groups.restore(now_ms) + self.lister.restore(now_ms)
         effects += self.tracker.restore(self.groups)
+        effects += self.seating.look()
         return self._settle(effects)
 
     @property
