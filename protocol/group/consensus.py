@@ -94,21 +94,31 @@ class Consensus(Rounds):
         The other one is for a value that not every honest voter may be able to accept: nothing else waits
         for it longer than a round.
         """
-        self._now = max(self._now, now_ms)
         self._candidate, self._instead = value, instead
+        if self._awake and self.step is Phase.PROPOSE:
+            self._now = max(self._now, now_ms)
+            self._propose()
+        return self.wake(now_ms)
+
+    def wake(self, now_ms: int) -> list[Action]:
+        """Know that there is something to propose, for whoever's turn it is: nothing sleeps any longer."""
+        self._now = max(self._now, now_ms)
         if not self._awake:
             self._resume()
-        elif self.step is Phase.PROPOSE:
-            self._propose()
         return self._finish()
+
+    @property
+    def is_our_turn(self) -> bool:
+        """Whether we propose in this round."""
+        return self.me is not None and self.proposer(self.round) == self.me
 
     @property
     def may_propose(self) -> bool:
         """Whether something to propose would be proposed now, or would wake this height up."""
         if not self._awake:
             return True
-        is_ours = self.me is not None and self.proposer(self.round) == self.me
-        return is_ours and self.step is Phase.PROPOSE and self.spoken.last < (self.round, Phase.PROPOSE)
+        is_open = self.step is Phase.PROPOSE and self.spoken.last < (self.round, Phase.PROPOSE)
+        return self.is_our_turn and is_open
 
     def withdraw(self) -> None:
         """Have nothing to propose any more until something is offered again."""

@@ -76,6 +76,14 @@ class Ballot:
         """Something to propose arrived, or changed; `instead` is for every second round."""
         return [] if self.decided else self._carry_out(self.consensus.offer(value, now, instead))
 
+    def wake(self, now: int) -> list[Effect]:
+        """There is something to propose, and its turn will come."""
+        return [] if self.decided else self._carry_out(self.consensus.wake(now))
+
+    def is_our_turn(self) -> bool:
+        """Whether this round is ours to propose in."""
+        return self.consensus.is_our_turn
+
     def may_propose(self) -> bool:
         """Whether it is our turn; if not, what was offered before is proposed no more: it grows old."""
         if self.decided or self.consensus.may_propose:

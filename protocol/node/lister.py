@@ -18,7 +18,7 @@ from protocol.errors import (
     Stranded,
     WrongNetwork,
 )
-from protocol.genesis import Genesis, first_period, network_id, period_heights
+from protocol.genesis import Genesis, first_period, network_id
 from protocol.group.certificate import Certificate, check_certificate
 from protocol.group.consensus import Consensus
 from protocol.group.membership import voters_of
@@ -37,6 +37,7 @@ from protocol.payout.payout_list import (
     ListSource,
     ListState,
     PayoutList,
+    check_due,
     check_list,
     first_state,
     propose_list,
@@ -74,7 +75,8 @@ class Lister:
         self._topic = topic
         self._began_at = chain.tip()[0]
         self._dirty = True
-        self._offered: bytes | None = None
+        self._tried_round = 0
+        """In which it was last seen whether there is something to propose."""
         self._contradiction: tuple[bytes, Certificate] | None = None
         self._alarmed: Hash32 | None = None
         """The list that was last announced as a contradiction."""
@@ -126,10 +128,10 @@ class Lister:
         effects = self._agree()
         if self.contradicted or not votes:
             return effects
-        if self._dirty:
-            self._dirty = False
-            effects += self._ballot.revalidate(now) + self._offer(now)
-        return effects + self._ballot.tick(now) + self._settle(now)
+        moved, self._dirty = self._dirty, False
+        if moved:
+            effects += self._ballot.revalidate(now)
+        return effects + self._offer(now, moved=moved) + self._ballot.tick(now) + self._settle(now)
 
     def take_accusations(self) -> list[EquivocationProof]:
         """Hand out the proofs found since the last call: the group's blocks hold them."""
@@ -164,7 +166,7 @@ class Lister:
 
     def _open(self) -> Ballot:
         """Begin the ballot on the next list."""
-        self._offered = None
+        self._tried_round = 0
         consensus = Consensus(
             self._network,
             LIST_ELECTORATE,
@@ -197,20 +199,23 @@ class Lister:
             return False
         return False
 
-    def _offer(self, now: int) -> list[Effect]:
-        """Propose the list as far as we hold it, when its time has come."""
-        last = period_heights(self._genesis, self.state.period)[1]
-        if self._chain.tip()[0] < last + self._genesis.parameters.burial:
+    def _offer(self, now: int, *, moved: bool) -> list[Effect]:
+        """Propose the list as far as we hold it in our turn; out of it only see that its time has come.
+
+        All voters would compute the same list at every block otherwise, and one of them proposes it.
+        """
+        is_our_turn, round_ = self._ballot.is_our_turn(), self._ballot.consensus.round
+        has_turned, self._tried_round = is_our_turn and round_ != self._tried_round, round_
+        if not self._ballot.may_propose() or not (moved or has_turned):
             return []
         try:
+            if not is_our_turn:
+                check_due(self._genesis, self.state, self._source, self._chain)
+                return self._ballot.wake(now)
             ours = propose_list(self._genesis, self.state, self._source, self._chain)
         except NotYetKnown:
             return []
-        value = encode(ours.header)
-        if value == self._offered:
-            return []
-        self._offered = value
-        return self._ballot.offer(value, now)
+        return self._ballot.offer(encode(ours.header), now)
 
     def _settle(self, now: int) -> list[Effect]:
         """Take up a decision, if there is one."""

@@ -1,6 +1,10 @@
 """Lists at one node: what it takes from others, and a list that its own blocks contradict."""
 
+import pytest
+
+from protocol.chain.view import ChainView
 from protocol.codec import decode, encode, replace
+from protocol.genesis import Genesis
 from protocol.group.certificate import Certificate
 from protocol.group.proposer import proposer_order
 from protocol.group.vote import LIST_ELECTORATE, Phase, Slot, decode_statement, vote_body
@@ -10,6 +14,8 @@ from protocol.node.records import LIST, LIST_STATE
 from protocol.payout.list_certificate import compact_certificate
 from protocol.payout.list_file import ListFile, decode_list_file
 from protocol.payout.list_header import list_hash
+from protocol.payout.payout_list import ListSource, ListState, PayoutList, propose_list
+from protocol.units import Period
 from tests.support.node_cluster import Cluster
 from tests.support.operators import Operator, operator
 
@@ -208,3 +214,25 @@ def test_a_list_with_another_fault_than_its_branch_stays_a_contradiction() -> No
     peer = cluster[BEHIND]
     cluster.mine_to(30)
     assert peer.node.contradicted and peer.events("list.contradiction")[0].fields["stranded"] is False
+
+
+def test_only_who_proposes_a_list_makes_it_and_the_others_wake_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Period] = []
+
+    def counted(genesis: Genesis, state: ListState, source: ListSource, chain: ChainView) -> PayoutList:
+        ours = propose_list(genesis, state, source, chain)
+        made.append(Period(state.period))
+        return ours
+
+    monkeypatch.setattr("protocol.node.lister.propose_list", counted)
+    cluster = Cluster(FOUNDERS)
+    cluster.mine_to(CERTIFIED)
+    assert all(cluster[one].node.lister.file(1) is not None for one in FOUNDERS)
+    assert made.count(Period(1)) == 1
+    cluster = Cluster(FOUNDERS)
+    (first,) = (one for one in FOUNDERS if one.key == cluster[one].node.lister._ballot.consensus.proposer(0))
+    cluster.drops = lambda sender, to, data: sender == first.key and b"proposal" in data[:100]
+    made.clear()
+    cluster.mine_to(CERTIFIED)
+    assert all(cluster[one].node.lister.file(1) is not None for one in FOUNDERS)
+    assert made.count(Period(1)) == 2  # the second one's turn came
