@@ -33,5 +33,18 @@ def move_entropy(seq: int, chain: ChainView, parameters: Parameters) -> Hash32:
 
 def is_fresh(seq: int, stamp_height: int, parameters: Parameters) -> bool:
     """Whether the verdicts of challenge `seq` are good for a move under this stamp."""
-    first = entropy_height(seq, parameters)
-    return first <= stamp_height < entropy_height(seq + FRESH_CHALLENGES, parameters)
+    return entropy_height(seq, parameters) <= stamp_height and not is_outdated(seq, stamp_height, parameters)
+
+
+def is_outdated(seq: int, stamp_height: int, parameters: Parameters) -> bool:
+    """Whether the verdicts of challenge `seq` are not good for a move any more under this stamp."""
+    return stamp_height >= entropy_height(seq + FRESH_CHALLENGES, parameters)
+
+
+def is_name_open(seq: int, stamp_height: int, parameters: Parameters) -> bool:
+    """Whether nobody can know the name after a return by a verdict of `seq`, made under this stamp.
+
+    It follows from the entropy of the challenge after that, which must come later than the block: else who
+    returns could wait for a name that it likes.
+    """
+    return stamp_height + parameters.burial < entropy_height(seq + 1, parameters)

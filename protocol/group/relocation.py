@@ -6,9 +6,11 @@ its block is `kinds.moves`' business, where the entropy comes from `entropy`'s. 
 
 from protocol.group.age import age_after_return, may_move, older
 from protocol.group.data_block import DataBlock, Move, RelocatePayload
+from protocol.group.entropy import entropy_height
 from protocol.group.membership import Member
 from protocol.group.name import assign_name, distance, matches
-from protocol.group.state import GroupState
+from protocol.group.state import GroupState, Returning
+from protocol.parameters import Parameters
 from protocol.units import OperatorKey
 
 NO_BLOCK = b""
@@ -22,10 +24,16 @@ def is_large(state: GroupState) -> bool:
 def is_returning(state: GroupState, key: OperatorKey, stamp_height: int) -> bool:
     """Whether a member came back without a vote and may still hand over what it should have.
 
-    That lapses after `silence` stamped heights; then it is a member of age 0 like any other.
+    That lapses `silence` stamped heights after its next name is known; then it is a member of age 0 like
+    any other.
     """
     entry = state.returning.get(key)
-    return entry is not None and stamp_height <= entry.stamp_height + state.genesis.parameters.silence
+    return entry is not None and stamp_height <= returning_until(entry, state.genesis.parameters)
+
+
+def returning_until(entry: Returning, parameters: Parameters) -> int:
+    """Return the last stamp under which a member that came back may be taken for full again."""
+    return entropy_height(entry.seq, parameters) + parameters.silence
 
 
 def contenders(state: GroupState, stamp_height: int) -> tuple[Member, ...]:

@@ -11,12 +11,14 @@ from functools import partial
 
 from protocol.chain.view import ChainView
 from protocol.crypto import verify_envelope
-from protocol.errors import StaleMessage
+from protocol.errors import NotAMember, StaleMessage
 from protocol.genesis import Genesis, network_id
 from protocol.group.data_block import AdmitPayload, Move, Payload, RelocatePayload, Removal, RemovePayload
 from protocol.group.data_chain import DataChain
 from protocol.group.elsewhere import Elsewhere
+from protocol.group.entropy import is_fresh, is_name_open, is_outdated, move_entropy
 from protocol.group.join_request import JoinRequest, check_join_request
+from protocol.group.kinds.arrivals import obstacles
 from protocol.group.movemaker import (
     build_admit,
     build_expire,
@@ -27,16 +29,19 @@ from protocol.group.movemaker import (
     build_remove,
     build_return,
 )
-from protocol.group.name import home_draw
+from protocol.group.name import assign_name, home_draw
+from protocol.group.relocation import is_large
 from protocol.group.vote import Statement
 from protocol.node.attendance import Attendance
 from protocol.node.effects import Effect, Incoming
 from protocol.node.hand_over import HandOver
+from protocol.node.last_verdicts import Found
 from protocol.node.messages import ProofPart
 from protocol.node.proofs import ProofDesk
 from protocol.node.proposals import Make
 from protocol.node.surroundings import Surroundings
-from protocol.units import OperatorKey
+from protocol.tracking.verdict import Reason
+from protocol.units import Hash32, OperatorKey
 
 REQUESTS_MAX = 256
 """Operators whose requests are remembered; the oldest is forgotten first (they are repeated)."""
@@ -58,17 +63,34 @@ class Admissions:
 
     # What comes in.
 
-    def on_request(self, request: JoinRequest, envelope: bytes) -> bool:
-        """Take a request for a place; return whether it is new. Raises `InvalidSignature`, `StaleMessage`."""
+    def on_request(self, request: JoinRequest, envelope: bytes) -> None:
+        """Take a request for a place; raises `InvalidSignature`, `StaleMessage` or `NotAMember`.
+
+        Only of who is VALID by the verdict that it names, and whose seat our group holds: so nobody can fill
+        the memory of requests, or the time that goes into them, without a stake behind each.
+        """
         before = self._requests.get(request.signer)
         if before is not None and before.seq >= request.seq:
             raise StaleMessage(f"{request.signer.hex()[:16]} has asked already")
+        if not self._concerns_us(request):
+            raise NotAMember(f"{request.signer.hex()[:16]} has no seat here, or that verdict is not held")
         check_join_request(envelope, self._network)
         self._requests.pop(request.signer, None)
         self._requests[request.signer] = request
         while len(self._requests) > REQUESTS_MAX:
             del self._requests[next(iter(self._requests))]
-        return True
+
+    def _concerns_us(self, request: JoinRequest) -> bool:
+        """Whether a request could be granted by our group, now or when its verdict's entropy is there."""
+        state, key = self._around.own(), request.signer
+        if state is None or is_outdated(request.seq, self._stamp, self._parameters):
+            return False
+        found = Found(request.seq, Reason.VALID, Hash32(request.verdict))
+        if found not in self._around.last_verdicts.of(key):
+            return False
+        away = state.away.get(key)
+        may_join = key not in state.granted or (away is not None and away.why is Move.JOIN)
+        return key in state.left or (may_join and state.covers(home_draw(key)))
 
     def on_part(self, incoming: Incoming, part: ProofPart) -> list[Effect]:
         """Take a part of a join proof; raises `InvalidProof`."""
@@ -82,7 +104,7 @@ class Admissions:
         state, attendance = self._around.own(), self.attendance
         if state is None or statement.electorate != state.electorate_name or statement.height < state.height:
             return
-        if attendance.is_news(statement.signer, statement.height, self._tip):
+        if attendance.is_news(statement.signer, statement.height, state, self._tip):
             verify_envelope(envelope, statement.signer)
             attendance.hear(statement.signer, statement.height, state, self._tip)
 
@@ -92,6 +114,7 @@ class Admissions:
         self.attendance.look(state, self._tip)
         self.hand_over.look()
         self._desk.drop_below(self._tip)
+        self._requests = {key: one for key, one in self._requests.items() if self._concerns_us(one)}
         if state is None:
             return []
         effects: list[Effect] = []
@@ -110,6 +133,11 @@ class Admissions:
     def _tip(self) -> int:
         return self._chain.tip()[0]
 
+    @property
+    def _stamp(self) -> int:
+        """What a block would stamp now."""
+        return self._tip - self._parameters.burial
+
     # What this voter would propose, most urgent first.
 
     def endings(self) -> Iterator[Make]:
@@ -127,8 +155,8 @@ class Admissions:
             key, away = ending.ticket.operator_key, state.away.get(ending.ticket.operator_key)
             if away is not None and away.ticket == ending.ticket.ticket and away.why is not Move.JOIN:
                 yield partial(build_readmit, operator_key=key, ending=ending.block_hash)
-        for key, request in tuple(self._requests.items()):
-            if key in state.left:
+        for key, request in self._ripe_requests():
+            if key in state.left and is_name_open(request.seq, self._stamp, self._parameters):
                 yield partial(build_return, operator_key=key, verdict=request.verdict)
 
     def removals(self) -> Iterator[Make]:
@@ -155,14 +183,25 @@ class Admissions:
         for key in state.returning:
             if self.hand_over.is_satisfied(key):
                 yield partial(_rejoin, operator_key=key)
+        for key, request in self._ripe_requests():
+            if key not in state.left and self._has_room(key, request.seq):
+                ending = self._around.tickets.ending_of(key)
+                ended = ending.block_hash if ending else b""
+                yield partial(build_join, operator_key=key, verdict=request.verdict, ending=ended)
+
+    def _ripe_requests(self) -> Iterator[tuple[OperatorKey, JoinRequest]]:
+        """Yield the requests whose verdict is good for a move by now, oldest first."""
         for key, request in tuple(self._requests.items()):
-            if key in state.granted and key not in state.away:
-                continue
-            if not state.covers(home_draw(key)):
-                continue
-            ending = self._around.tickets.ending_of(key)
-            ended = ending.block_hash if ending else b""
-            yield partial(build_join, operator_key=key, verdict=request.verdict, ending=ended)
+            if is_fresh(request.seq, self._stamp, self._parameters):
+                yield key, request
+
+    def _has_room(self, key: OperatorKey, seq: int) -> bool:
+        """Whether the group to which an operator would go might take it in: else a ticket is no use."""
+        name = assign_name(0, key, move_entropy(seq, self._chain, self._parameters))
+        target = self._around.covering(name)
+        if obstacles(target, key, 0, self._stamp):
+            return False
+        return not is_large(target) or all(one.age for one in self._around.tickets.leading_to(target.prefix))
 
     # What this voter affirms of a block that may follow by the rules.
 
@@ -170,13 +209,18 @@ class Admissions:
         """Whether this node itself saw what only a voter can see: a proof, a hand-over, a silence."""
         match payload:
             case AdmitPayload() if payload.ticket:
-                return self._desk.satisfied(payload.ticket) == payload.nonce
+                # Whatever nonce came to us: that the block's one holds is a rule, and who sends each voter
+                # another one would else be admitted by nobody, and hold everybody up.
+                return self._desk.satisfied(payload.ticket) is not None
             case RelocatePayload() if payload.why is Move.REJOIN:
                 return self.hand_over.is_satisfied(OperatorKey(payload.operator_key))
             case RemovePayload() if payload.reason is Removal.SILENT:
                 state = self._around.own()
                 key = OperatorKey(payload.operator_key)
                 return state is not None and self.attendance.is_silent(key, state, self._tip)
+            case RemovePayload() if payload.reason is Removal.CHALLENGES:
+                # Older failures are fresh for a while after a newer verdict has found it VALID.
+                return bool(self._around.last_verdicts.failures(OperatorKey(payload.operator_key)))
             case _:
                 return True
 

@@ -49,13 +49,13 @@ class Attendance:
             heard = min(height, state.height + 1)  # nobody votes ahead for the times to come
             self._heard[key] = replace(now, height=max(heard, before.height if before else 0))
 
-    def is_news(self, key: OperatorKey, height: int, tip: int) -> bool:
+    def is_news(self, key: OperatorKey, height: int, state: GroupState, tip: int) -> bool:
         """Whether a vote of this voter on the block at a height would tell more than the last one did.
 
-        One on the same block does when the chain went on: it is still there.
+        One on the same block does when the chain went on: it is still there. Nothing does of who has no vote.
         """
         heard = self._heard.get(key)
-        return heard is None or heard.height < height or heard.tip < tip
+        return heard is not None and (heard.height < min(height, state.height + 1) or heard.tip < tip)
 
     def look(self, state: GroupState | None, tip: int) -> None:
         """Go on with this state of our group: who is new there begins to be missed from now on."""

@@ -67,9 +67,13 @@ class Turns:
         """Let the next request go at once."""
         self._next_at = 0
 
+    def is_due(self, now: int) -> bool:
+        """Whether somebody may have what we lack, and it is time to ask."""
+        return bool(self._claims) and now >= self._next_at
+
     def next(self, beyond: int, now: int, may_ask: Callable[[OperatorKey], bool]) -> OperatorKey | None:
         """Return whom to ask now for what lies beyond a place, or None; forgets whom not to ask."""
-        if not self._claims or now < self._next_at:
+        if not self.is_due(now):
             return None
         self._claims = {
             peer: place for peer, place in self._claims.items() if place > beyond and may_ask(peer)
@@ -146,7 +150,8 @@ class CatchUp:
     def ask(self, now: int) -> list[Effect]:
         """Ask for what we lack, each time somebody else."""
         effects: list[Effect] = []
-        peer = self._blocks.next(self._groups.held, now, self._may_ask)
+        is_due = self._blocks.is_due(now)
+        peer = self._blocks.next(self._groups.held, now, self._may_ask) if is_due else None
         wants = self._groups.wants()[:WANTS_MAX] if peer is not None else []
         if peer is not None and wants:
             chains = tuple(Want(prefix=prefix, first=first) for prefix, first in wants)

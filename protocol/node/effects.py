@@ -130,6 +130,16 @@ class Learn:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """Hold connections with these peers before all others, instead of those named before.
+
+    With them this node decides now; the most important first.
+    """
+
+    peers: tuple[OperatorKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Punish:
     """The peer broke a rule in a way no honest relay does: drop its connection."""
 
@@ -146,5 +156,16 @@ class Announce:
 
 
 Effect = (
-    RecordVote | Persist | Send | Publish | Probe | Mine | Subscribe | Unsubscribe | Learn | Punish | Announce
+    RecordVote
+    | Persist
+    | Send
+    | Publish
+    | Probe
+    | Mine
+    | Subscribe
+    | Unsubscribe
+    | Learn
+    | Keep
+    | Punish
+    | Announce
 )

@@ -60,7 +60,7 @@ class GroupMachine(FollowedChain):
         """On the next block, where we have a vote in it."""
         self._offered: tuple[bytes, bytes | None] | None = None
         self._tried_at = -1
-        """When a block was last looked for: what time alone may bring is looked for once a tick."""
+        """When a block was last looked for: what time alone may bring is looked for twice a round."""
         self._moved = True
         self._began_at = chain.tip()[0]
         self._last_word = (state.height, self._began_at)
@@ -124,7 +124,8 @@ class GroupMachine(FollowedChain):
 
     def offer(self, candidates: Callable[[], Candidates], now: int) -> list[Effect]:
         """Propose in our turn what comes next, if anything does and nothing as good was offered already."""
-        is_due = self._moved or (self._offered is None and now != self._tried_at)
+        again_at = self._tried_at + self._parameters.round_milliseconds // 2
+        is_due = self._moved or (self._offered is None and now >= again_at)
         if self.contradicted or self._ballot is None or not is_due:
             return []
         if not self._ballot.may_propose():

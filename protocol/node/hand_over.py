@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from protocol.crypto import sha3_256
 from protocol.errors import ProtocolError
 from protocol.group.data_block import block_hash, decode_certified
+from protocol.group.relocation import is_returning
 from protocol.node.effects import Effect, Send
 from protocol.node.messages import BlocksRequest, Want, pack_plain
 from protocol.node.surroundings import Surroundings
@@ -18,9 +19,9 @@ from protocol.units import Hash32, OperatorKey
 SPAN = 256
 """Blocks before the return among which one is drawn."""
 ASKED_MILLISECONDS = 2_000
-"""An operator that did not answer is asked again after this time."""
-ASKED_MAX = 32
-"""Times that one operator is asked."""
+"""An operator that did not answer is asked again after this time, and then after twice as long each time."""
+ASKED_SLOWEST_MILLISECONDS = 64_000
+"""But not less often, as long as it is returning: it may have to catch up first, or have stopped again."""
 
 
 @dataclass(slots=True)
@@ -30,8 +31,8 @@ class _Asked:
     prefix: str
     height: int
     expected: Hash32
-    times: int = 0
-    at: int = -ASKED_MILLISECONDS
+    at: int = 0
+    pause: int = ASKED_MILLISECONDS
     is_satisfied: bool = False
 
 
@@ -47,7 +48,9 @@ class HandOver:
     def look(self) -> None:
         """Go on with the present state of our group."""
         state = self._around.own()
-        returning = state.returning if state is not None else {}
+        returning: list[OperatorKey] = []
+        if state is not None:
+            returning = [key for key in state.returning if is_returning(state, key, state.stamp_height)]
         self._asked = {key: asked for key, asked in self._asked.items() if key in returning}
         for key in returning:
             if state is not None and key != self._me and key not in self._asked:
@@ -67,9 +70,8 @@ class HandOver:
         """Ask those who have not answered."""
         effects: list[Effect] = []
         for key, asked in self._asked.items():
-            due = now >= asked.at + ASKED_MILLISECONDS and asked.times < ASKED_MAX
-            if due and not asked.is_satisfied:
-                asked.at, asked.times = now, asked.times + 1
+            if now >= asked.at and not asked.is_satisfied:
+                asked.at, asked.pause = now + asked.pause, min(2 * asked.pause, ASKED_SLOWEST_MILLISECONDS)
                 request = BlocksRequest(
                     network=self._network, wants=(Want(prefix=asked.prefix, first=asked.height),)
                 )

@@ -57,7 +57,10 @@ class LastVerdicts:
 
     def failures(self, key: OperatorKey) -> tuple[Found, ...]:
         """Return the last verdicts, oldest first, if all are failures of consecutive challenges."""
-        found = tuple(self._found.get(key, ()))
+        kept = self._found.get(key)
+        if not kept or kept[-1].reason is Reason.VALID:
+            return ()
+        found = tuple(kept)
         in_a_row = all(one.seq + 1 == other.seq for one, other in zip(found, found[1:], strict=False))
         failed = all(one.reason is not Reason.VALID for one in found)
         return found if len(found) == self._kept and in_a_row and failed else ()

@@ -12,7 +12,6 @@ from protocol.group.kinds.registers import read_entries
 from protocol.group.name import NAME_BITS, bits, home_draw
 from protocol.group.quorum import Electorate
 from protocol.node.archive import Archive
-from protocol.node.effects import Learn
 from protocol.node.group import GroupMachine
 from protocol.node.proposals import untaken
 from protocol.node.records import Records
@@ -107,12 +106,6 @@ class LiveGroups:
                     self._book = self._book.apply_all(entries, standing.block.stamp_height)
                     self._book_with[hashed] = None
         return self._book
-
-    def endpoints(self, height: int) -> list[Learn]:
-        """Return where our group's members listen: everybody keeps a way to those with whom it decides."""
-        members = (OperatorKey(one.operator_key) for one in self.own.state.membership.members)
-        found = ((key, self.book.of(key, height)) for key in members if key != self._me)
-        return [Learn(key, entry.ip, entry.port) for key, entry in found if entry is not None]
 
     # What judges and operators ask.
 

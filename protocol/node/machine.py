@@ -24,7 +24,6 @@ from protocol.group.data_block import (
     decode_payload,
 )
 from protocol.group.join_request import JoinRequest
-from protocol.group.membership import Membership
 from protocol.group.resend import Resend
 from protocol.group.vote import LIST_ELECTORATE, Proposal, Vote
 from protocol.group.vote_guard import VoteGuard
@@ -42,6 +41,7 @@ from protocol.node.effects import (
 from protocol.node.forwarding import Forwarding
 from protocol.node.group import GroupMachine
 from protocol.node.groups import Groups
+from protocol.node.kept_peers import KeptPeers
 from protocol.node.lister import Lister
 from protocol.node.messages import (
     SIGNED,
@@ -68,7 +68,6 @@ from protocol.node.tracker import Tracker
 from protocol.node.watch import Watch
 from protocol.tracking.observation import Observation
 from protocol.tracking.registration import Deregistration, Registration
-from protocol.tracking.registration_book import RegistrationBook
 from protocol.tracking.response import Receipt, Response
 from protocol.units import Hash32, OperatorKey
 
@@ -127,8 +126,8 @@ class Node:
         self._everybody = everybody = network_topic(self.network)
         self._topics: tuple[str, ...] = ()
         """Those that the shell was told of."""
-        self._with_whom: tuple[Membership, RegistrationBook] | None = None
-        """Our group's members and the registrations of which the shell was told."""
+        self._has_moved = True
+        """Whether the chain or a group went on since we last looked with whom we decide."""
         self.registrar = Registrar(genesis, everybody, records)
         self.forwarding = Forwarding(self.network, self.operator_key, everybody, chain, genesis.parameters)
         self.groups = Groups(genesis, signer, chain, records, guard, self.forwarding)
@@ -137,6 +136,7 @@ class Node:
         self.groups.affirmed_by.append(self.resends.may_affirm)
         self.seating = Seating(genesis, signer, chain, self.groups, joins=joins)
         self.tracker = Tracker(genesis, signer, chain, records)
+        self.kept_peers = KeptPeers(self.operator_key, self.groups, self.seating.mover, self.tracker)
         self.lister = Lister(genesis, chain, self.groups, signer, guard, records, everybody)
         self._pruner = Pruner(self.groups, self.lister) if prunes else None
         self.catch_up = CatchUp(genesis, self.operator_key, self.groups, self.lister, everybody)
@@ -178,7 +178,8 @@ class Node:
         effects = self._change_topics()
         effects += self.groups.restore(now_ms) + self.lister.restore(now_ms)
         effects += self.tracker.restore(self.groups)
-        return effects + self._settle()
+        effects += self.seating.look()
+        return self._settle(effects)
 
     @property
     def group(self) -> GroupMachine:
@@ -203,7 +204,7 @@ class Node:
                     effects += self._take(incoming)
             except ProtocolError as error:
                 effects += blame(incoming, error)
-        return effects + self._settle()
+        return self._settle(effects)
 
     def tick(self, now_ms: int) -> list[Effect]:
         """Let time pass; milliseconds of any clock that never goes back."""
@@ -219,25 +220,27 @@ class Node:
         effects += self.groups.tick(self._now, votes=not self.lister.contradicted)
         effects += self.lister.tick(self._now, votes=not self.group.contradicted)
         effects += self.seating.tick(self._now)
-        return effects + self._settle() + self.catch_up.ask(self._now)
+        return self._settle(effects) + self.catch_up.ask(self._now)
 
     def connect(self, height: int, block_hash: bytes) -> list[Effect]:
         """A block joined the active chain; the chain view holds it already."""
         effects = self.tracker.connect(height, self.groups)
         effects += self.groups.connected(height, self._now) + self.lister.connected(height)
         effects += self.seating.look()
-        return effects + self._settle()
+        self._has_moved = True
+        return self._settle(effects)
 
     def disconnect(self, height: int, block_hash: bytes) -> list[Effect]:
         """A block left the active chain."""
         effects = self.tracker.disconnect(height, block_hash, self.groups)
+        self._has_moved = True
         self.groups.disconnected()
         self.lister.moved()
-        return effects + self._settle()
+        return self._settle(effects)
 
     def probed(self, result: ProbeResult) -> list[Effect]:
         """A dial-back ended."""
-        return self.tracker.probed(result) + self._settle()
+        return self._settle(self.tracker.probed(result))
 
     def mined(self, ticket: Hash32, nonce: int) -> list[Effect]:
         """The join proof of a ticket of ours was found."""
@@ -247,7 +250,7 @@ class Node:
         """Take a registration or deregistration of our own user; raises `ProtocolError` with the reason."""
         effects = self.registrar.take(packed, self.groups.book, own=True)
         self.groups.moved()
-        return [*effects, Publish(self._everybody, packed), *self._settle()]
+        return self._settle([*effects, Publish(self._everybody, packed)])
 
     def answer_probe(self, peer: OperatorKey, data: bytes) -> bytes:
         """Answer a judge's dial-back; raises `ProtocolError`."""
@@ -375,9 +378,12 @@ class Node:
         self.groups.moved()
         return self.tracker.on_responses(responses)
 
-    def _settle(self) -> list[Effect]:
-        """Let decided blocks reach those whom they concern, and offer what can be decided next."""
-        effects: list[Effect] = []
+    def _settle(self, before: list[Effect]) -> list[Effect]:
+        """Let decided blocks reach those whom they concern, and offer what can be decided next.
+
+        `before` are the effects of the input so far. Where those listen with whom we decide is said first.
+        """
+        effects = list(before)
         for proof in self.lister.take_accusations():
             effects += self.groups.accuse(proof)
         for _ in range(DECIDED_AT_ONCE_MAX):
@@ -389,16 +395,14 @@ class Node:
             for block in decided:
                 effects += self._on_decided(block)
             effects += self.seating.look()
-        return effects + self.forwarding.due(self._now) + self._look_round()
+        return self._look_round() + effects + self.forwarding.due(self._now) + self._change_topics()
 
     def _look_round(self) -> list[Effect]:
-        """Note where those with whom we decide listen, and come into the topics that are ours now."""
-        effects: list[Effect] = []
-        with_whom = self.group.state.membership, self.groups.book
-        if with_whom != self._with_whom:
-            self._with_whom = with_whom
-            effects += self.groups.endpoints(self.chain.tip()[0])
-        return effects + self._change_topics()
+        """Say with whom we decide now, if that may have changed."""
+        if not self._has_moved:
+            return []
+        self._has_moved = False
+        return self.kept_peers.look(self.chain.tip()[0])
 
     def _change_topics(self) -> list[Effect]:
         """Come into the topics that are ours now, and leave those that are no more."""
@@ -421,6 +425,7 @@ class Node:
 
     def _on_decided(self, block: DataBlock) -> list[Effect]:
         """Tell everybody whom a decided block of any group concerns."""
+        self._has_moved = True
         self.lister.moved()
         effects = self.tracker.regroup(self.groups)
         payload = decode_payload(block)

@@ -11,7 +11,8 @@ from enum import Enum
 from protocol.chain.view import ChainView
 from protocol.crypto import Signer
 from protocol.genesis import Genesis, network_id
-from protocol.group.entropy import is_fresh
+from protocol.group.data_block import Move
+from protocol.group.entropy import is_fresh, is_name_open
 from protocol.group.join_request import build_join_request
 from protocol.group.name import home_draw
 from protocol.node.effects import Announce, Effect, Mine, News, Publish, Send
@@ -127,15 +128,24 @@ class Mover:
 
         Each voter is asked directly too: we may have no connection to anybody on their topic.
         """
-        me = self._signer.operator_key
-        found = self._around.last_verdicts.last(me)
+        found = self._around.last_verdicts.last(self._signer.operator_key)
         stamp = self._chain.tip()[0] - self._parameters.burial
         if now < self._request_at or found is None or found.reason is not Reason.VALID:
             return []
-        if not is_fresh(found.seq, stamp, self._parameters):
+        if not is_fresh(found.seq, stamp, self._parameters) or not _may_help(here, found.seq):
+            return []
+        if here.seat is Seat.LEFT and not is_name_open(found.seq, stamp, self._parameters):
             return []
         self._request_at = now + REQUEST_MILLISECONDS
         envelope = build_join_request(self._signer, self._network, found.seq, found.block_hash)
         packed, group = pack_signed(envelope), self._around.live(here.prefix)
         sends = [Send(OperatorKey(voter.operator_key), packed) for voter in group.electorate.voters]
         return [Publish(group_topic(self._network, here.prefix), packed), *sends]
+
+
+def _may_help(here: Whereabouts, seq: int) -> bool:
+    """Whether it is any use to ask: a group takes back unasked whom it sent away, and home gives one ticket a
+    challenge.
+    """
+    ticket = here.ticket
+    return ticket is None or (ticket.why is Move.JOIN and ticket.seq < seq)

@@ -13,7 +13,7 @@ from protocol.errors import StaleMessage
 from protocol.genesis import Genesis, network_id
 from protocol.group.quorum import Electorate
 from protocol.node.court import GroupView
-from protocol.node.effects import Announce, Effect, Learn, Persist, Publish, Send
+from protocol.node.effects import Announce, Effect, Persist, Publish, Send
 from protocol.node.messages import pack_signed
 from protocol.node.open_challenge import OpenChallenge
 from protocol.node.records import RECEIPT, Records, challenge_prefix
@@ -78,15 +78,8 @@ class Responder:
             judge = OperatorKey(voter.operator_key)
             if judge != self._signer.operator_key and judge not in opened.told:
                 opened.told.add(judge)
-                effects += [*self._learn(judge, opened, view), Send(judge, packed)]
+                effects.append(Send(judge, packed))
         return effects
-
-    def _learn(self, judge: OperatorKey, opened: OpenChallenge, view: GroupView) -> list[Effect]:
-        """Say where a judge listens; the members of our own group are known anyway."""
-        entry = opened.answers.registrations.get(judge)
-        if entry is None or judge in view.electorate:
-            return []
-        return [Learn(judge, entry.ip, entry.port)]
 
     def keep_receipt(self, receipt: Receipt, envelope: bytes) -> list[Effect]:
         """Keep a judge's receipt for our own response; raises `InvalidSignature`."""

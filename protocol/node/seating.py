@@ -99,13 +99,14 @@ class Seating:
 
     def on_request(self, request: JoinRequest, envelope: bytes) -> None:
         """Take a request for a place; raises a `ProtocolError`."""
-        if self.admissions.on_request(request, envelope):
-            self._groups.moved()
+        self.admissions.on_request(request, envelope)
+        self._groups.moved()
 
     def on_part(self, part: ProofPart, incoming: Incoming) -> list[Effect]:
         """Take a part of somebody's join proof; raises `InvalidProof`."""
         effects = self.admissions.on_part(incoming, part)
-        self._groups.moved()
+        if effects:
+            self._groups.moved()
         return effects
 
     def on_held(self, word: ProofHeld, incoming: Incoming, now: int) -> list[Effect]:

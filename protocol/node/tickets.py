@@ -53,6 +53,8 @@ class Ticket:
     """The hash of its RELOCATE block."""
     operator_key: OperatorKey
     why: Move
+    seq: int
+    """The challenge whose entropy it follows from."""
     age: int
     """After the move, like the name."""
     name: Hash32
@@ -116,6 +118,7 @@ class Tickets:
             ticket=standing.block_hash,
             operator_key=key,
             why=payload.why,
+            seq=payload.seq,
             age=payload.age,
             name=Hash32(payload.name),
             source=block.prefix,

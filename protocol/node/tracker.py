@@ -32,7 +32,7 @@ from protocol.node.records import (
 from protocol.node.responder import Responder
 from protocol.node.voids import Voids, Why
 from protocol.tracking.answer_key import AnswerKey
-from protocol.tracking.challenge import derive_challenge
+from protocol.tracking.challenge import challenge_draw, derive_challenge
 from protocol.tracking.observation import Observation
 from protocol.tracking.response import Receipt, decode_response
 from protocol.units import Hash32, OperatorKey
@@ -369,6 +369,22 @@ class Tracker:
                 if not opened.own_response:
                     effects += self._respond(opened, view)
         return effects
+
+    def company(self, view: GroupView) -> tuple[list[OperatorKey], list[OperatorKey]]:
+        """Return with whom the newest challenge brings us together until it is judged.
+
+        First our judges, if we are judged; then, if we are a judge, those who fall to us, by their draws:
+        when they are too many for somebody, chance says which.
+        """
+        opened = self._newest
+        if opened is None or self._tip >= opened.challenge.judged_at:
+            return [], []
+        judges: list[OperatorKey] = []
+        if self._me in opened.answers.registrations:
+            voters = view.judges(self._responder.draw(opened.challenge)).voters
+            judges = [OperatorKey(voter.operator_key) for voter in voters]
+        anchor, ours = opened.challenge.anchor_hash, opened.builder.registered if self.is_judge else ()
+        return judges, sorted(ours, key=lambda key: challenge_draw(anchor, key))
 
     def open_challenges(self) -> tuple[OpenChallenge, ...]:
         """Return the challenges that wait for their verdict, oldest first."""

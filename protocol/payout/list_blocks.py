@@ -1,17 +1,18 @@
 """Which verdict blocks a payout list uses, and when it may go without some.
 
-Answers for: the challenges of a period; the blocks up to the stated heads that belong
-into its list, those that came a period late included; and until when a voter waits
+Answers for: heads of one moment, which never go back; the challenges of a period; the blocks up to the heads
+that belong into its list, those that came a period late included; and until when a voter waits
 for a missing one. Who is paid by them is left to `claims`. Spec: `spec/payout_list.md`.
 """
 
 from collections.abc import Iterable, Mapping
 
 from protocol.chain.view import ChainView
-from protocol.errors import NotYetKnown
+from protocol.errors import InvalidBlock, NotYetKnown
 from protocol.genesis import Genesis, period_heights
 from protocol.group.regions import uncovered
 from protocol.payout.claims import VerdictRecord
+from protocol.payout.list_header import Head
 
 Reach = Mapping[str, int]
 """By prefix, up to what height a list reads a group's blocks: its head, or where a former group ended."""
@@ -68,24 +69,43 @@ def check_complete(
 ) -> None:
     """Raise `NotYetKnown` while a challenge of the period is not wholly judged within reach and may yet be.
 
-    From the deadline on a list may go without. A voter who holds a block out of reach that judges more of it
-    waits one challenge longer, so that a proposer cannot leave it out at will; but no longer
-    than that, so that voters who hold different blocks do not stop the network for ever.
+    From the deadline on a list may go without. A voter who holds a block out of reach that judges more of it,
+    or of a challenge of the period before, waits one challenge longer, so that a proposer cannot leave it out
+    at will; but no longer than that, so that voters who hold different blocks do not stop the network.
     """
     held = list(_on_chain(genesis, period, records, chain))
-    missing = _missing(genesis, period, [record for record in held if is_within(reach, record)])
-    if not missing:
+    challenges = listable_challenges(genesis, period)
+    known = _missing(challenges, held)
+    missing = _missing(challenges, [record for record in held if is_within(reach, record)])
+    left_out = {seq for seq, regions in missing.items() if regions != known.get(seq)}
+    own = period_challenges(genesis, period)
+    awaited = {seq: regions for seq, regions in missing.items() if seq in own or seq in left_out}
+    if not awaited:
         return
     deadline = lateness_deadline(genesis, period)
-    if _missing(genesis, period, held) != missing:
+    if left_out:
         deadline += genesis.parameters.challenge_every
     if chain.tip()[0] < deadline:
-        seq, regions = min(missing.items())
+        seq, regions = min(awaited.items())
         where = "" if regions == ("",) else f" of {', '.join(regions)}"
         raise NotYetKnown(
             f"challenge {seq} has no verdict{where} up to the stated heads, "
             f"and a list waits for it until height {deadline}"
         )
+
+
+def check_heads(heads: Iterable[Head], reach: Reach, before: Iterable[Head]) -> None:
+    """Raise `InvalidBlock` unless these heads, which reach so far, are of one moment, and none `before` them.
+
+    Heads are of two moments when one of them stands in a group that has ended behind another.
+    """
+    for head in heads:
+        behind = max(reach.get(head.prefix[:end], 0) for end in range(len(head.prefix) + 1))
+        if behind > head.height:
+            raise InvalidBlock(f"the stated heads are of no one moment: group {head.prefix!r} went on since")
+    for head in before:
+        if reach.get(head.prefix, -1) < head.height:
+            raise InvalidBlock(f"the stated heads are before those of the list before, in {head.prefix!r}")
 
 
 def is_within(reach: Reach, record: VerdictRecord) -> bool:
@@ -103,10 +123,10 @@ def _on_chain(
             yield record
 
 
-def _missing(genesis: Genesis, period: int, records: Iterable[VerdictRecord]) -> dict[int, tuple[str, ...]]:
-    """Return by challenge of the period the regions, sorted, that no block among `records` judges."""
+def _missing(challenges: range, records: Iterable[VerdictRecord]) -> dict[int, tuple[str, ...]]:
+    """Return by challenge the regions, sorted, that no block among `records` judges."""
     judged: dict[int, list[str]] = {}
     for record in records:
         judged.setdefault(record.seq, []).extend(record.parts)
-    left = {seq: uncovered("", judged.get(seq, ())) for seq in period_challenges(genesis, period)}
+    left = {seq: uncovered("", judged.get(seq, ())) for seq in challenges}
     return {seq: regions for seq, regions in left.items() if regions}

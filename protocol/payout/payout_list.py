@@ -21,6 +21,7 @@ from protocol.payout.formula import divide_pool, period_pool
 from protocol.payout.list_blocks import (
     Reach,
     check_complete,
+    check_heads,
     is_within,
     listable_challenges,
     period_challenges,
@@ -28,6 +29,7 @@ from protocol.payout.list_blocks import (
 )
 from protocol.payout.list_header import (
     BLOCKS_MAX,
+    HEADS_MAX,
     Entry,
     Head,
     ListHeader,
@@ -56,6 +58,8 @@ class ListState(Wire, tag="list-state"):
     """The period of the next list."""
     previous: Bytes32
     carried: U64
+    heads: Annotated[tuple[Head, ...], Meta(max_length=HEADS_MAX)]
+    """Up to which the last list was read: the next one is not read less far."""
     blocks: Annotated[tuple[Bytes32, ...], Meta(max_length=BLOCKS_MAX)]
     """The verdict blocks that the last list used."""
     claims: Annotated[tuple[Claim, ...], Meta(max_length=CLAIMS_MAX)]
@@ -105,6 +109,7 @@ def first_state(genesis: Genesis) -> ListState:
         period=first_period(genesis),
         previous=network,
         carried=genesis.carried,
+        heads=(),
         blocks=(),
         claims=(),
     )
@@ -124,12 +129,17 @@ def state_terms(genesis: Genesis, state: ListState) -> ListTerms:
 def check_due(genesis: Genesis, state: ListState, source: ListSource, chain: ChainView) -> None:
     """Raise `NotYetKnown` while it is too early to propose the next list up to our own heads."""
     _buried_hash(genesis, period_heights(genesis, state.period)[1], chain)
+    _check_heads(state.heads, source)
     records = _listable_records(genesis, state, source)
     check_complete(genesis, state.period, source.reach(source.heads()), records, chain)
 
 
 def propose_list(genesis: Genesis, state: ListState, source: ListSource, chain: ChainView) -> PayoutList:
-    """Return the next list up to our own heads; raises `NotYetKnown` while it is too early."""
+    """Return the next list up to our own heads.
+
+    Raises `NotYetKnown` while it is too early, or what is behind the list before is missing after a start.
+    """
+    _check_heads(state.heads, source)
     return _list_up_to(source.heads(), genesis, state, source, chain, wait=True)
 
 
@@ -166,6 +176,7 @@ def stranded_list(value: bytes, genesis: Genesis, state: ListState, source: List
     _check_heads(header.heads, source)
     listable = listable_challenges(genesis, state.period)
     reach = source.reach(header.heads)
+    check_heads(header.heads, reach, state.heads)
     named = frozenset(header.blocks).difference(state.blocks)
     used = [
         record
@@ -273,6 +284,7 @@ def _list_up_to(
     """Return the list up to `heads` from what we hold; with `wait`, `NotYetKnown` while it is too early."""
     _buried_hash(genesis, period_heights(genesis, state.period)[1], chain)
     records, reach = _listable_records(genesis, state, source), source.reach(heads)
+    check_heads(heads, reach, state.heads)
     if wait:
         check_complete(genesis, state.period, reach, records, chain)
     return compute_list(genesis, state, heads, reach, records, source.members(heads), chain)
@@ -291,6 +303,7 @@ def _next_state(header: ListHeader, claims: tuple[Claim, ...]) -> ListState:
         period=header.period + 1,
         previous=list_hash(header),
         carried=header.carried_out,
+        heads=header.heads,
         blocks=header.blocks,
         claims=claims,
     )

@@ -21,6 +21,7 @@ from protocol.group.data_block import (
     RelocatePayload,
 )
 from protocol.group.elsewhere import Around
+from protocol.group.entropy import is_name_open
 from protocol.group.kinds.links import with_members
 from protocol.group.kinds.named import named_challenge, named_ending, named_fresh_valid, named_ticket
 from protocol.group.kinds.slots import is_taken, slot_of
@@ -101,7 +102,9 @@ def _check_after_removal(state: GroupState, block: DataBlock, payload: AdmitPayl
     left = state.left.get(OperatorKey(payload.operator_key))
     if left is None:
         raise StaleMessage(f"{payload.operator_key.hex()[:16]} was not removed here")
-    named_fresh_valid(state, block, around, payload.verdict, payload.operator_key)
+    seq = named_fresh_valid(state, block, around, payload.verdict, payload.operator_key)
+    if not is_name_open(seq, block.stamp_height, state.genesis.parameters):
+        raise InvalidBlock(f"the entropy of challenge {seq + 1} is there: a return is by a later verdict")
     _check_as(payload, payload.operator_key, 0, left.name)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from protocol.errors import InvalidBlock, StaleMessage
+from protocol.group.age import age_after_return
 from protocol.group.data_block import DataBlock, EvidencePayload
 from protocol.group.elsewhere import Around
 from protocol.group.kinds.links import with_members
@@ -39,11 +40,15 @@ def after_evidence(
 
 
 def dismiss(state: GroupState, key: OperatorKey, stamp_height: int, *, keeps_age: bool) -> GroupState:
-    """Return the state without a member, whose seat stays here for its return."""
+    """Return the state without a member, whose seat stays here for its return.
+
+    Each return costs half an age, finished or not: else who came back could leave again until it likes its
+    next name.
+    """
     member = state.membership.get(key)
     assert member is not None
     is_back = is_returning(state, key, stamp_height)
-    age = state.returning[key].age if is_back else member.age
+    age = age_after_return(state.returning[key].age) if is_back else member.age
     left = Left(age if keeps_age else 0, Hash32(member.name), stamp_height)
     state = replace(
         state,

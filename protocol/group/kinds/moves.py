@@ -13,7 +13,7 @@ from protocol.group.data_block import DataBlock, Move, RelocatePayload
 from protocol.group.elsewhere import Around
 from protocol.group.entropy import entropy_height, move_entropy
 from protocol.group.kinds.links import with_members
-from protocol.group.kinds.named import named_ending, named_fresh_valid
+from protocol.group.kinds.named import named_ending, named_fresh_valid, named_ticket
 from protocol.group.membership import Member
 from protocol.group.name import home_draw
 from protocol.group.relocation import (
@@ -83,7 +83,7 @@ def _check_joining(state: GroupState, block: DataBlock, payload: RelocatePayload
     key = OperatorKey(payload.operator_key)
     if not state.covers(home_draw(key)):
         raise InvalidBlock(f"{key.hex()[:16]} is at home in another group")
-    _check_seat_is_here(state, key, payload.ending, around)
+    _check_seat_is_here(state, key, payload, around)
     seq = named_fresh_valid(state, block, around, payload.verdict, key)
     if state.book.of(key, block.stamp_height) is None:
         raise InvalidBlock(f"{key.hex()[:16]} has no registration in force")
@@ -92,8 +92,14 @@ def _check_joining(state: GroupState, block: DataBlock, payload: RelocatePayload
     _compare(payload, expected, is_name_known=not around.is_stranded)
 
 
-def _check_seat_is_here(state: GroupState, key: OperatorKey, ending: bytes, around: Around) -> None:
-    """Raise unless an operator's first seat is still here, or came back because nobody took it in."""
+def _check_seat_is_here(
+    state: GroupState, key: OperatorKey, payload: RelocatePayload, around: Around
+) -> None:
+    """Raise unless an operator's first seat is still here, or came back because nobody took it in.
+
+    Then it is for a later challenge: else who never proves its work had one ticket after the other.
+    """
+    ending = payload.ending
     if key not in state.granted:
         if ending:
             raise InvalidBlock(f"{key.hex()[:16]} was never sent away, so no ending belongs to it")
@@ -103,6 +109,8 @@ def _check_seat_is_here(state: GroupState, key: OperatorKey, ending: bytes, arou
         raise StaleMessage(f"the first seat of {key.hex()[:16]} was given away")
     if named_ending(around, ending) != away.ticket:
         raise InvalidBlock(f"another ticket than that of {key.hex()[:16]} ended")
+    if named_ticket(around, away.ticket)[1].seq >= payload.seq:
+        raise StaleMessage(f"{key.hex()[:16]} had a ticket for challenge {payload.seq} or a later one")
 
 
 def after_relocate(

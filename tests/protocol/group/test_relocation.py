@@ -13,6 +13,7 @@ from protocol.group.age import AGE_MAX
 from protocol.group.data_block import DataBlock, Kind, LinkPayload, Move
 from protocol.group.data_chain import NOWHERE, DataChain
 from protocol.group.elsewhere import Around
+from protocol.group.entropy import entropy_height
 from protocol.group.kinds.links import after_link, with_members
 from protocol.group.membership import Member, Membership
 from protocol.group.name import assign_name, distance, matches
@@ -36,7 +37,7 @@ GENESIS = founded_by(operators(4), parameters=PARAMETERS)
 WHOLE = DataChain.from_genesis(GENESIS)
 G = PARAMETERS.group_size
 ENTROPY = sha3_256(b"entropy")
-SEQ = 3
+SEQ = 12
 STAMP = 100
 
 
@@ -98,7 +99,7 @@ def test_of_equals_the_name_nearest_to_the_entropy_moves() -> None:
 
 def test_who_is_returning_is_no_candidate_until_that_lapses() -> None:
     state = returning(group(0, 1, 1, 1, events={1: 1}), 0)
-    last = STAMP + PARAMETERS.silence
+    last = entropy_height(SEQ, PARAMETERS) + PARAMETERS.silence
     assert is_returning(state, key(0), last) and contenders(state, last) == ()
     assert not is_returning(state, key(0), last + 1) and numbers(contenders(state, last + 1)) == [0]
     assert not is_returning(state, key(1), STAMP)

@@ -131,7 +131,8 @@ class Seats(RuleBasedStateMachine):
         if not stays:
             self.tickets.append(hashed)
         if payload.why is Move.REJOIN:
-            return {key: age_after_return(before)}
+            assert payload.age == before
+            return {}
         if payload.why is Move.JOIN:
             return {key: 0}
         assert payload.age == before + 1
@@ -145,6 +146,8 @@ class Seats(RuleBasedStateMachine):
             self.ended(Hash32(payload.ticket), hashed)
         if payload.age == 0 and not payload.ending:
             assert not is_large(before) or not newcomers, "a second newcomer of a large group"
+        if payload.verdict:
+            return {key: age_after_return(ages[key])}
         if not payload.ticket:
             return {}
         moved = self.world.moved(payload.ticket)
@@ -361,12 +364,12 @@ class Seats(RuleBasedStateMachine):
         return found
 
     def age(self, key: OperatorKey) -> int:
-        """The age that goes with an operator's seat."""
+        """The age that goes with an operator's seat; a return costs half of it at once."""
         for state in self.world.states.values():
             member = state.membership.get(key)
             if member is not None:
                 is_back = is_returning(state, key, self.world.chain.tip()[0] - self.world.parameters.burial)
-                return state.returning[key].age if is_back else member.age
+                return age_after_return(state.returning[key].age) if is_back else member.age
             if key in state.left:
                 return state.left[key].age
         return max(

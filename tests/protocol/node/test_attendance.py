@@ -98,6 +98,13 @@ def test_another_group_is_another_beginning() -> None:
 
 
 def test_a_vote_on_a_later_block_or_later_on_the_same_is_news() -> None:
-    attendance = listening()
-    assert not attendance.is_news(OTHER, 10, 100)
-    assert attendance.is_news(OTHER, 11, 100) and attendance.is_news(OTHER, 10, 101)
+    attendance, state = listening(), state_at(10)
+    assert not attendance.is_news(OTHER, 10, state, 100)
+    assert attendance.is_news(OTHER, 11, state, 100) and attendance.is_news(OTHER, 10, state, 101)
+
+
+def test_nobody_without_a_vote_and_no_vote_far_ahead_costs_a_signature_check_each_time() -> None:
+    attendance, state = listening(), state_at(10)
+    assert not attendance.is_news(operator(40).key, 11, state, 101)
+    attendance.hear(OTHER, 1 << 60, state, 100)
+    assert not attendance.is_news(OTHER, 1 << 61, state, 100)

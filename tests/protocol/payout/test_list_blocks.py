@@ -112,6 +112,20 @@ def test_a_block_that_we_hold_may_not_be_left_out_so_soon() -> None:
     complete(world, head_height=2)
 
 
+def test_a_late_block_that_we_hold_may_not_be_left_out_so_soon_either() -> None:
+    """It would lapse: the next list reads back one period only."""
+    world = judged(3, 5, 6, 7, 8)
+    late = world.judge(4)
+    deadline = lateness_deadline(world.genesis, 2)
+    world.chain.mine_to(deadline + 7)
+    reach = {"": late.height - 1}
+    with pytest.raises(NotYetKnown, match=f"challenge 4 .* until height {deadline + 8}"):
+        check_complete(world.genesis, 2, reach, world.records, world.chain)
+    check_complete(world.genesis, 2, {"": late.height}, world.records, world.chain)
+    world.chain.mine()
+    check_complete(world.genesis, 2, reach, world.records, world.chain)
+
+
 def test_every_region_must_be_judged_by_whatever_groups() -> None:
     world = World()
     for seq in (3, 4):

@@ -8,7 +8,9 @@ from protocol.codec import encode
 from protocol.codec import replace as replace_fields
 from protocol.crypto import sha256
 from protocol.errors import InvalidBlock, NotYetKnown, Stranded
+from protocol.genesis import period_heights
 from protocol.group.membership import Member, Membership
+from protocol.payout.formula import period_pool
 from protocol.payout.list_header import Head, ListHeader, check_members
 from protocol.payout.payout_list import (
     PayoutList,
@@ -180,6 +182,68 @@ def test_old_heads_leave_a_group_out_only_after_the_deadline() -> None:
     heads = (Head(prefix="0", height=3, block_hash=early.head), header.heads[1])
     with pytest.raises(NotYetKnown, match="challenge 2 has no verdict of 0 "):
         check(world, replace_fields(header, heads=heads))
+
+
+def head_at(world: Groups, prefix: str, height: int) -> Head:
+    return Head(prefix=prefix, height=height, block_hash=world.past[prefix, height].head)
+
+
+def test_heads_never_go_back_behind_those_of_the_list_before() -> None:
+    """However long nothing is decided: else who proposes then lets the founders sign the next list."""
+    world = judged("0", "1")
+    payout = propose(world)
+    world.chain.mine_to(100)
+    older = head_at(world, "0", payout.header.heads[0].height - 1)
+    for heads in ((head_at(world, "", 0),), (older, payout.header.heads[1])):
+        header = replace_fields(payout.header, heads=heads)
+        value, period = encode(header), first_state(world.genesis).period
+        with pytest.raises(InvalidBlock, match="differ"):
+            check(world, header)
+        following = replace_fields(header, period=period + 1, previous=payout.state.previous)
+        value = encode(of_next_period(world, payout, following))
+        for judge in (check_list, recompute_list):
+            with pytest.raises(InvalidBlock, match="before those of the list before"):
+                judge(value, world.genesis, payout.state, world, world.chain)
+        with pytest.raises(InvalidBlock, match="before those of the list before"):
+            stranded_list(value, world.genesis, payout.state, world)
+
+
+def of_next_period(world: Groups, payout: PayoutList, header: ListHeader) -> ListHeader:
+    """Return the header that pays nobody in the period after a list."""
+    first, last = period_heights(world.genesis, header.period)
+    rewards = period_pool(world.genesis.chain, first, last)
+    last_hash = world.chain.block_hash(last)
+    return replace_fields(
+        header,
+        first_height=first,
+        last_height=last,
+        last_hash=last_hash,
+        blocks=(),
+        rewards=rewards,
+        carried_in=payout.state.carried,
+        responses=0,
+        per_response=0,
+        paid_total=0,
+        carried_out=rewards + payout.state.carried,
+    )
+
+
+def test_heads_of_two_moments_make_no_list() -> None:
+    """One half as it was before the union, the other as it is after the next split: members of none."""
+    world = judged("0", "1")
+    world.shrink("0")
+    before = world.states["1"].height
+    world.merge("0")
+    world.merge("1", because="0")
+    world.link("")
+    world.take_back("")
+    world.split("")
+    header = propose(world).header
+    zero, one = header.heads
+    assert one.height > before + 1
+    for height in (before - 1, before, before + 1):
+        with pytest.raises(InvalidBlock, match="of no one moment"):
+            check(world, replace_fields(header, heads=(zero, head_at(world, "1", height))))
 
 
 def test_the_members_are_those_as_of_the_heads() -> None:

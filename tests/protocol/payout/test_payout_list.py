@@ -300,6 +300,19 @@ def test_a_certified_list_is_not_held_back_by_our_own_waiting() -> None:
     assert recompute_list(value, world.genesis, world.state, world, world.chain) == without
 
 
+def test_who_lost_blocks_behind_the_last_list_proposes_none_until_they_are_back() -> None:
+    world = devnet_world()
+    advance(world, world.list())
+    for seq in (6, 7, 8):
+        world.judge(seq)
+    world.bury(2)
+    blocks, world.blocks = world.blocks, world.blocks[:2]
+    with pytest.raises(NotYetKnown, match="data block 3"):
+        world.list()
+    world.blocks = blocks
+    assert check(world, world.list().header).state.heads == world.heads()
+
+
 def test_a_list_of_another_length_of_chain_is_another_list() -> None:
     """After a reorganisation of the period's last block the hash in the list is another."""
     world = devnet_world()

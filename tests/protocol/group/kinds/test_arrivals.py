@@ -9,7 +9,7 @@ import pytest
 from protocol.errors import InvalidBlock, NotYetKnown, ProtocolError, StaleMessage
 from protocol.group.data_block import Move, Refusal, RefusePayload, decode_block, decode_payload
 from protocol.group.elsewhere import Nowhere
-from protocol.group.entropy import move_entropy
+from protocol.group.entropy import entropy_height, move_entropy
 from protocol.group.kinds.arrivals import obstacles
 from protocol.group.movemaker import (
     build_admit,
@@ -347,11 +347,22 @@ def test_who_was_removed_comes_back_without_a_vote() -> None:
         build_return(state, world.chain, world, one.key, verdict)
 
 
-def test_who_is_removed_again_keeps_the_age_that_it_returned_with() -> None:
+def test_who_returns_cannot_wait_for_a_name_that_it_likes() -> None:
+    """Whoever knew the name that a return would give it chose the group in which it votes."""
+    world, one, verdict = removed()
+    last = entropy_height(3, PARAMETERS) - 1
+    world.chain.mine_to(last)
+    assert build_return(world.at("0"), world.chain, world, one.key, verdict)
+    world.chain.mine_to(last + 1)
+    with pytest.raises(InvalidBlock, match="the entropy of challenge 3 is there"):
+        build_return(world.at("0"), world.chain, world, one.key, verdict)
+
+
+def test_who_is_removed_again_while_it_returns_has_half_the_age_left() -> None:
     world, one, verdict = removed()
     world.settle(build_return(world.at("0"), world.chain, world, one.key, verdict))
     world.remove(one)
-    assert world.states["0"].left[one.key].age == 4 and not world.states["0"].returning
+    assert world.states["0"].left[one.key].age == 2 and not world.states["0"].returning
 
 
 def test_a_return_that_lapsed_leaves_a_newcomer() -> None:
@@ -360,7 +371,7 @@ def test_a_return_that_lapsed_leaves_a_newcomer() -> None:
     world.hold(3)
     with pytest.raises(StaleMessage, match="nobody may move"):
         build_relocate(world.at("0"), world.chain)
-    world.chain.mine_to(world.chain.tip()[0] + PARAMETERS.silence)
+    world.bury(entropy_height(3, PARAMETERS) + PARAMETERS.silence + 1)
     moved = world.moved(world.relocate("0"))
     assert (moved.operator_key, moved.why, moved.age) == (one.key, Move.FIRST, 1)
     assert one.key not in world.states["0"].returning
@@ -369,7 +380,7 @@ def test_a_return_that_lapsed_leaves_a_newcomer() -> None:
 def test_a_lapsed_return_that_is_removed_has_lost_its_age() -> None:
     world, one, verdict = removed()
     world.settle(build_return(world.at("0"), world.chain, world, one.key, verdict))
-    world.chain.mine_to(world.chain.tip()[0] + PARAMETERS.silence + 1)
+    world.bury(entropy_height(3, PARAMETERS) + PARAMETERS.silence + 1)
     world.remove(one)
     assert world.states["0"].left[one.key].age == 0
 

@@ -8,7 +8,7 @@ from protocol.crypto import sha3_256
 from protocol.errors import InvalidBlock, NotYetKnown, ProtocolError, StaleMessage
 from protocol.group.data_block import Move, decode_block
 from protocol.group.elsewhere import Nowhere
-from protocol.group.entropy import move_entropy
+from protocol.group.entropy import entropy_height, move_entropy
 from protocol.group.movemaker import build_join, build_rejoin, build_relocate, build_return
 from protocol.group.name import assign_name, home_draw, matches
 from protocol.units import Hash32
@@ -143,6 +143,8 @@ def test_who_was_not_taken_in_gets_another_ticket_for_its_end() -> None:
     world = asking()
     first = world.join(NEW, 2)
     end = world.expire(first)
+    with pytest.raises(StaleMessage, match="had a ticket for challenge 2"):
+        join_block(world, seq=2, ending=end)
     world.hold(4)
     with pytest.raises(StaleMessage, match="was given away"):
         join_block(world, seq=4)
@@ -345,7 +347,10 @@ def test_who_is_not_returning_is_not_taken_for_full() -> None:
     for change in ({"age": 1}, {"name": bytes(32)}, {"seq": 2}):
         with pytest.raises(InvalidBlock, match="another age or name"):
             check(world, body, **change)
-    world.chain.mine_to(world.chain.tip()[0] + world.parameters.silence)
+    last = entropy_height(3, world.parameters) + world.parameters.silence
+    world.bury(last)
+    assert build_rejoin(world.at("0"), world.chain, one.key)
+    world.bury(last + 1)
     with pytest.raises(StaleMessage, match="not returning"):
         build_rejoin(world.at("0"), world.chain, one.key)
 
