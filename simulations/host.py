@@ -14,6 +14,7 @@ from protocol.errors import ProtocolError, StaleMessage
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.effects import (
     Announce,
+    Compact,
     Effect,
     Incoming,
     Keep,
@@ -351,7 +352,7 @@ class Host:
                     self.network.subscribe(self.number, effect.topic)
                 case Unsubscribe():
                     self.network.unsubscribe(self.number, effect.topic)
-                case Keep() | Learn() | RecordVote() | Persist() | Mine():
+                case Keep() | Learn() | RecordVote() | Persist() | Mine() | Compact():
                     pass
 
     def _probe(self, effect: Probe) -> None:

@@ -17,6 +17,7 @@ from protocol.errors import ProtocolError
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.effects import (
     Announce,
+    Compact,
     Effect,
     Keep,
     Learn,
@@ -36,7 +37,7 @@ from protocol.node.records import encode_slot
 from protocol.units import Hash32
 from zenp2p.direct_sends import DirectSends
 from zenp2p.join_prover import JoinMiner
-from zenp2p.ports import Endpoint, Network, Received, Store, TransportError
+from zenp2p.ports import Endpoint, Network, Received, Store, StoreError, TransportError
 from zenp2p.store import StoreReadOnly
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class Driver:
         self._turn = trio.Lock()
         self._sends = DirectSends(network, nursery)
         self._miner = JoinMiner(self._mined, announce, nursery)
+        self._compacting = trio.Lock()
         self._probes = trio.CapacityLimiter(PROBES_AT_ONCE_MAX)
         self.halted = trio.Event()
         """Set when what the machine decided could not be written: its state is ahead of the disk."""
@@ -159,6 +161,8 @@ class Driver:
                     self._sends.start(effect)
                 case Probe():
                     self._nursery.start_soon(self._probe, effect)
+                case Compact():
+                    self._nursery.start_soon(self._compact, effect)
                 case Mine():
                     self._miner.start(effect)
                 case Subscribe():
@@ -197,6 +201,14 @@ class Driver:
         result = ProbeResult(effect.token, ip, reply, fast, tls_valid)
         with suppress(StoreReadOnly):  # whoever runs the driver hears of it from the other inputs
             await self.step(lambda node: node.probed(result))
+
+    async def _compact(self, effect: Compact) -> None:
+        """Give space back, one range at a time; what is not given back costs nothing but the space."""
+        async with self._compacting:
+            try:
+                await trio.to_thread.run_sync(self._store.compact, effect.first, effect.last)
+            except StoreError as error:
+                log.warning("space is not given back", extra={"reason": str(error)})
 
     async def _mined(self, ticket: Hash32, nonce: int) -> None:
         with suppress(StoreReadOnly):  # whoever runs the driver hears of it from the other inputs

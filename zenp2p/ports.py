@@ -117,8 +117,8 @@ class Store(Protocol):
     def snapshot(self) -> "Store":
         """Return a read-only view of this moment."""
 
-    def compact(self) -> None:
-        """Give disk space back."""
+    def compact(self, first: bytes = ..., last: bytes = ...) -> None:
+        """Give back the disk space of what was deleted or overwritten between two keys, or of all."""
 
     def close(self) -> None:
         """Flush and release the lock."""

@@ -25,6 +25,8 @@ SCHEMA_VERSION = 1
 """Raised with every change of the meaning of a record; an older program refuses a newer store."""
 OWN_PREFIX = b"\xff"
 """Keys from here on belong to the store itself."""
+LAST_KEY = b"\xff" * 8
+"""Above every key."""
 WRITE_BUFFER_BYTES = 4 << 20
 """LevelDB's log is replayed at each start: 4 MiB take about 0.1 s."""
 BLOCK_CACHE_BYTES = 16 << 20
@@ -120,10 +122,10 @@ class LevelStore:
         """Return a read-only view of this moment; close it, it keeps old records alive."""
         return _LevelSnapshot(self._db.snapshot(), self.path)
 
-    def compact(self) -> None:
-        """Give the space of deleted and overwritten records back; takes seconds on a large store."""
+    def compact(self, first: bytes = b"", last: bytes = LAST_KEY) -> None:
+        """Give back the space of deleted and overwritten records between two keys; of all takes long."""
         try:
-            self._db.compact_range()
+            self._db.compact_range(start=first, stop=last)  # without a stop it does nothing
         except (plyvel.Error, RuntimeError) as error:
             raise _store_error(self.path, error) from None
 
@@ -215,7 +217,7 @@ class _LevelSnapshot:
     def snapshot(self) -> Store:
         return self
 
-    def compact(self) -> None:
+    def compact(self, first: bytes = b"", last: bytes = LAST_KEY) -> None:
         raise StoreReadOnly("a snapshot cannot be compacted")
 
     def close(self) -> None:
@@ -263,7 +265,7 @@ class MemoryStore:
         """Return a read-only copy."""
         return MemoryStore(self._values, read_only=True)
 
-    def compact(self) -> None:
+    def compact(self, first: bytes = b"", last: bytes = LAST_KEY) -> None:
         """Nothing to give back."""
 
     def close(self) -> None:

@@ -62,6 +62,14 @@ class Persist(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Compact:
+    """Give back the space of what was overwritten between two keys; beside everything else, when it suits."""
+
+    first: bytes
+    last: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """Hand `data` to one peer."""
 
@@ -158,6 +166,7 @@ class Announce:
 Effect = (
     RecordVote
     | Persist
+    | Compact
     | Send
     | Publish
     | Probe

@@ -5,10 +5,11 @@ order in which they were applied. What stays of a block is `stored_block`, how i
 business. Spec: `spec/node.md`.
 """
 
-from protocol.node.effects import Announce, Effect
+from protocol.node.effects import Announce, Compact, Effect
 from protocol.node.groups import Groups
 from protocol.node.hand_over import SPAN
 from protocol.node.lister import Lister
+from protocol.node.records import block_key
 from protocol.payout.list_file import decode_list_file
 
 LISTS_KEPT = 2
@@ -16,6 +17,9 @@ LISTS_KEPT = 2
 So who is not paid by a list can show for a period why, and who was away for one is helped by all."""
 BLOCKS_KEPT = SPAN + 64
 """The last blocks of each chain stay whole: who comes back is asked for one of `SPAN` when it does."""
+
+COMPACTED_BLOCKS = 1_024
+"""After so many pruned blocks their space is given back: a store keeps what was overwritten otherwise."""
 
 
 class Pruner:
@@ -27,6 +31,7 @@ class Pruner:
         self._lister = lister
         self._period = -1
         self._below = 0
+        self._compacted = self._archive.pruned_below
 
     def tick(self) -> list[Effect]:
         """Prune some of the blocks that may be, if there are any; nothing while anything is contradicted.
@@ -38,7 +43,11 @@ class Pruner:
         if self._archive.pruned_below >= self._below or self._is_contradicted():
             return []
         effects: list[Effect] = [*self._archive.prune(self._below)]
-        if self._archive.pruned_below >= self._below:
+        now = self._archive.pruned_below
+        if now >= min(self._below, self._compacted + COMPACTED_BLOCKS):
+            effects.append(Compact(block_key(self._compacted), block_key(now - 1)))
+            self._compacted = now
+        if now >= self._below:
             effects.append(Announce("data_chain.pruned", {"blocks": self._archive.pruned}))
         return effects
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 
 from zenp2p.ports import Store, StoreError
-from zenp2p.store import MemoryStore
+from zenp2p.store import LAST_KEY, MemoryStore
 
 Batch = Sequence[tuple[bytes, bytes | None]]
 
@@ -72,7 +72,7 @@ class FaultyStore:
         self._check_alive()
         return self._current.snapshot()
 
-    def compact(self) -> None:
+    def compact(self, first: bytes = b"", last: bytes = LAST_KEY) -> None:
         self._check_alive()
 
     def close(self) -> None:

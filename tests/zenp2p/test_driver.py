@@ -7,11 +7,11 @@ import trio
 
 from protocol.group.vote import Phase, Slot
 from protocol.group.vote_guard import VoteGuard
-from protocol.node.effects import Announce, Effect, Persist, Publish, RecordVote
+from protocol.node.effects import Announce, Compact, Effect, Persist, Publish, RecordVote
 from protocol.node.machine import Node
 from protocol.units import Hash32
 from zenp2p.driver import Driver
-from zenp2p.ports import Network, Store
+from zenp2p.ports import Network, Store, StoreError
 
 SLOT = Slot(bytes(32), "group:", 1, 0, Phase.PRECOMMIT)
 VOTE = RecordVote(SLOT, Hash32(b"\x01" * 32))
@@ -32,6 +32,11 @@ class Disk:
 
     def write(self, writes: Sequence[tuple[bytes, bytes | None]], *, sync: bool) -> None:
         self.log.append(f"store {len(writes)} {'synced' if sync else 'unsynced'}")
+
+    def compact(self, first: bytes, last: bytes) -> None:
+        self.log.append(f"compact {first.decode()} to {last.decode()}")
+        if first == b"damaged":
+            raise StoreError("planted")
 
     def append(self, records: Sequence[tuple[bytes, bytes]]) -> None:
         self.log.append(f"vote file {len(records)}")
@@ -67,3 +72,10 @@ async def test_what_need_not_be_durable_is_not_waited_for() -> None:
 
 async def test_nothing_to_do_touches_nothing() -> None:
     assert await carried_out([]) == []
+
+
+async def test_space_is_given_back_beside_the_rest_and_a_failure_costs_only_the_space() -> None:
+    ranges = [Compact(b"a", b"b"), Compact(b"damaged", b"d"), Compact(b"e", b"f")]
+    done = await carried_out([*ranges, Persist(b"key", b"value"), Announce("news")])
+    assert done[:2] == ["store 1 unsynced", "announce news"]
+    assert sorted(done[2:]) == ["compact a to b", "compact damaged to d", "compact e to f"]

@@ -69,6 +69,35 @@ def test_the_stores_own_keys_are_out_of_reach(store: Store) -> None:
     assert list(store.iterate(b"")) == [(b"\xfe\xff", b"1")], "nothing of the refused batch is there"
 
 
+@pytest.mark.parametrize("bounds", [(), (b"b", b"b\xff"), (b"b\x00", b"b\x7f")])
+def test_compacting_gives_the_space_of_overwritten_records_back(
+    tmp_path: Path, bounds: tuple[bytes, ...]
+) -> None:
+    store = LevelStore(tmp_path / "db")
+    places = [b"b" + bytes([number]) for number in range(100)]
+    for value in (bytes(200_000), b"kept"):
+        for place in places:
+            store.write([(place, value)], sync=False)
+    store.write([(b"a", b"below"), (b"c", b"above")], sync=False)
+
+    def size() -> int:
+        return sum(file.stat().st_size for file in (tmp_path / "db").iterdir())
+
+    assert size() > 12_000_000
+    store.compact(*bounds)
+    assert size() < 6_000_000
+    assert [store.get(place) for place in places] == [b"kept"] * 100
+    assert (store.get(b"a"), store.get(b"c")) == (b"below", b"above")
+    store.close()
+
+
+def test_a_closed_store_cannot_be_compacted(tmp_path: Path) -> None:
+    store = LevelStore(tmp_path / "db")
+    store.close()
+    with pytest.raises(StoreError):
+        store.compact()
+
+
 def test_closed_store_refuses_writes(store: Store) -> None:
     store.close()
     with pytest.raises(StoreError):

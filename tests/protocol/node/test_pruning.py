@@ -14,10 +14,10 @@ from protocol.group.vote_guard import VoteGuard
 from protocol.node import archive as archive_module
 from protocol.node import pruning
 from protocol.node.archive import Archive
-from protocol.node.effects import Effect, Persist
+from protocol.node.effects import Compact, Effect, Persist
 from protocol.node.hand_over import SPAN
 from protocol.node.machine import Node
-from protocol.node.records import block_key
+from protocol.node.records import block_key, block_order
 from protocol.node.stored_block import PrunedBlock, decode_stored, pruned
 from protocol.parameters import MINIMAL
 from protocol.payout.list_file import decode_list_file
@@ -275,6 +275,25 @@ def test_a_node_prunes_below_the_list_before_the_last_one(few: None) -> None:
     assert not archive_of(cluster, other).pruned and not cluster[other].events("data_chain.pruned")
     started_again, never_pruned = answers(cluster.restart(one).node), answers(cluster.restart(other).node)
     assert started_again == never_pruned
+
+
+def test_the_space_of_all_that_is_pruned_is_given_back_in_pieces(few: None) -> None:
+    cluster, one = Cluster(FOUNDERS), FOUNDERS[0]
+    cluster.mine_to(60)
+    node = cluster[one].node
+    for start, at_once, expected in ((0, 3, [(0, 5), (6, 9)]), (0, 1 << 20, [(0, 9)]), (8, 1, [(8, 9)])):
+        store = MemoryStore(dict(cluster[one].store.iterate(b"")))
+        groups = started(cluster.genesis, cluster.chain, store).groups
+        write(store, groups.archive.prune(start))
+        pruner, given_back = pruning.Pruner(groups, node.lister), []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pruning, "COMPACTED_BLOCKS", 5)
+            patch.setattr(archive_module, "PRUNED_AT_ONCE", at_once)
+            while effects := pruner.tick():
+                write(store, effects)
+                given_back += [one for one in effects if isinstance(one, Compact)]
+        places = [(block_order(each.first), block_order(each.last)) for each in given_back]
+        assert places == expected and groups.archive.pruned_below == 10
 
 
 def test_the_last_blocks_of_each_chain_stay_whole_whatever_the_lists_say(
