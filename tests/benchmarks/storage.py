@@ -15,6 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_state
@@ -24,8 +25,9 @@ from typing import Any
 from protocol.codec import encode, replace
 from protocol.crypto import sha3_256
 from protocol.group.data_block import CertifiedBlock, Removal, block_hash, decode_block, decode_certified
+from protocol.group.membership import Membership
 from protocol.group.relocation import is_ticket
-from protocol.node.archive import PRUNED_AT_ONCE
+from protocol.node.archive import PRUNED_AT_ONCE, Archive
 from protocol.node.pruning import BLOCKS_KEPT, COMPACTED_BLOCKS, LISTS_KEPT
 from protocol.node.records import block_key
 from protocol.node.stored_block import PrunedBlock, decode_stored, pruned
@@ -33,7 +35,7 @@ from protocol.parameters import DEVNET, ZEN
 from protocol.tracking.registration_book import RegistrationBook
 from tests.support.moves_world import JOINERS, Moves
 from tests.support.operators import Operator
-from zenp2p.store import LevelStore
+from zenp2p.store import LevelStore, MemoryStore
 
 NODES, GROUPS = 5_000, 250
 SECONDS_A_YEAR = 365.25 * 86_400
@@ -55,6 +57,8 @@ A_CHALLENGE: Mapping[str, float] = {
 """Blocks of each kind that a group makes between two challenges: after every verdict somebody moves to
 another group, which is as often as can be, and operators come and go."""
 WEEKS = 4
+REMEMBERED = 10_000
+"""Blocks by which memory is measured."""
 
 
 @dataclass
@@ -143,6 +147,23 @@ def choosing_ms(chains: Chains, nodes: int, groups: int) -> float:
     challenge = chains.challenge(chains.chain.tip()[0] // chains.parameters.challenge_every)
     assert 0 < len(state.judging(challenge).registrations) < nodes
     return seconds(lambda: state.judging(challenge)) * 1_000
+
+
+def memory_bytes(chains: Chains) -> float:
+    """Return what a node keeps in memory of each block, if every second one changes the members."""
+    state, archive = chains.states["0"], Archive(MemoryStore(), 1)
+    archive.lives.begin(state)
+    tracemalloc.start()
+    for number in range(REMEMBERED):
+        state = replace_state(state, height=state.height + 1, head=sha3_256(number.to_bytes(4, "big")))
+        if number % 2:
+            first, *others = state.membership.members
+            state = replace_state(state, membership=Membership.of([replace(first, joined=number), *others]))
+        archive.lives.extend(state, number)
+        archive._places[state.head] = (state.prefix, state.height)
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return held / REMEMBERED
 
 
 def blocks(found: Mapping[str, Sequence[Found]]) -> dict[str, dict[str, float]]:
@@ -272,6 +293,7 @@ def run(groups: int = GROUPS, group_size: int = ZEN.group_size, weeks: int = WEE
         "choosing_ms": round(choosing, 3),
         "kinds": of_kinds,
         "year": a_year(of_kinds, groups),
+        "memory_bytes_a_block": round(memory_bytes(chains)),
         "certificates_per_second": round(1_000 / of_kinds["LINK"]["check_ms"]),
         **on_disk(found, groups, weeks),
     }

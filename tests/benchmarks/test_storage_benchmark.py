@@ -19,3 +19,4 @@ def test_the_figures_fit_together() -> None:
     assert year["whole_gib"] > 4 * year["pruned_gib"] > 0
     assert year["start_whole_minutes"] > year["start_pruned_minutes"] > 0
     assert figures["disk_whole"] > 1 and 1 < figures["disk_pruned"] < 2
+    assert figures["memory_bytes_a_block"] > 32
