@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from protocol.chain.mark import Mark, find_mark, may_mark
 from protocol.chain.rules import ChainFamily
 from protocol.chain.script import address_script, push_number, script_address
 from protocol.chain.transaction import COINBASE_INDEX, OutPoint, Transaction, TxInput, TxOutput, is_coinbase
@@ -75,6 +76,17 @@ class SimulatedBlock:
     def spender(self, outpoint: OutPoint) -> Transaction | None:
         """Return the transaction of this branch that spends an output, or None."""
         return next((block.spent[outpoint] for block in self.branch() if outpoint in block.spent), None)
+
+    def marks(self) -> Iterator[Mark]:
+        """Yield the marks in this block."""
+        for position, tx in enumerate(self.transactions):
+            if may_mark(tx):
+                coins = [self.coin(spent.previous) for spent in tx.inputs]
+                spent = [script_address(coin[0].script) if coin else None for coin in coins]
+                ordinal = self.count - len(self.transactions) + position
+                mark = find_mark(tx, spent, ordinal, Height(self.height))
+                if mark is not None:
+                    yield mark
 
     def accepts(self, transaction: Transaction) -> bool:
         """Whether a transaction spends only what this branch has unspent, and no more than that."""
@@ -184,3 +196,7 @@ class View:
     def balance(self, address: bytes, height: int) -> Zatoshi:
         """Return what an address holds at the end of block `height`."""
         return Zatoshi(self._blocks[height].balance(address))
+
+    def marks(self, first: int, last: int) -> list[Mark]:
+        """Return the marks in the blocks `first` to `last`."""
+        return [mark for block in self._blocks[first : last + 1] for mark in block.marks()]

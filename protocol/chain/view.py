@@ -6,8 +6,10 @@ simulator from memory. Hashes are in computed order; heights count from block 0.
 Spec: `spec/chain.md`.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from protocol.chain.mark import Mark
 from protocol.chain.rules import ChainFamily
 from protocol.units import Hash32, Height, Zatoshi
 
@@ -33,3 +35,6 @@ class ChainView(Protocol):
 
     def balance(self, address: bytes, height: int) -> Zatoshi:
         """Return what the 21-byte address holds at the end of block `height`."""
+
+    def marks(self, first: int, last: int) -> Sequence[Mark]:
+        """Return the marks in the blocks `first` to `last`, in the chain's order; none above the tip."""

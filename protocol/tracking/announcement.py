@@ -7,20 +7,20 @@ stake, and whom a node dials because of it, is `announced`'s business. Nothing h
 anybody a participant: that takes a registration. Spec: `spec/announcement.md`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from protocol.chain.address import AddressKind
-from protocol.chain.script import (
-    address_script,
-    null_data,
-    null_data_payload,
-    parse_pushes,
-    script_address,
+from protocol.chain.mark import (
+    SIGNERS_MAX,
+    key_addresses,
+    only_data,
+    signing_addresses,
+    sorted_signers,
 )
-from protocol.chain.transaction import OutPoint, Transaction, TxInput, TxOutput, is_coinbase
+from protocol.chain.script import address_script, null_data, script_address
+from protocol.chain.transaction import OutPoint, Transaction, TxInput, TxOutput
 from protocol.crypto import KEY_SIZE, check_operator_key
-from protocol.errors import InvalidChainData, InvalidSignature, MalformedMessage, RequestError
+from protocol.errors import InvalidSignature, MalformedMessage, RequestError
 from protocol.tracking.diversity import IPV4_SIZE, IPV6_SIZE, is_packed_ip
 from protocol.tracking.hostname import is_hostname
 from protocol.units import OperatorKey, format_amount
@@ -30,7 +30,7 @@ ANNOUNCEMENT_MAGIC = b"zp2p\x01"
 PORT_SIZE = 2
 PLACE_SIZE_MAX = 41
 """Bytes of the packed address or host name: what 80 bytes of payload leave."""
-STAKES_MAX = 8
+STAKES_MAX = SIGNERS_MAX
 """Stake addresses that one transaction ties an announcement to by each kind of tie; with more, to none."""
 
 TRANSACTION_VERSION = 1
@@ -44,9 +44,6 @@ INPUT_SIZE_MAX = 32 + 4 + 1 + (1 + 72 + 1) + (1 + 65) + 4
 
 _HEAD_SIZE = len(ANNOUNCEMENT_MAGIC) + KEY_SIZE + PORT_SIZE
 _IP_SIZES = (IPV4_SIZE, IPV6_SIZE)
-_BASE_TYPES = 0x1F
-_OTHERS_CHANGE_OUTPUTS = (2, 3)
-"""NONE and SINGLE: signatures that leave outputs to somebody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +127,11 @@ def recognise_announcement(transaction: Transaction) -> Announcement | None:
 
     It must be the transaction's only data output: of two, nobody could say which was meant.
     """
-    payloads = [null_data_payload(output.script) for output in transaction.outputs]
-    data = [payload for payload in payloads if payload is not None]
-    if len(data) != 1:
+    data = only_data(transaction)
+    if data is None:
         return None
     try:
-        return decode_announcement(data[0])
+        return decode_announcement(data)
     except MalformedMessage:
         return None
 
@@ -145,27 +141,12 @@ def announcement_ties(transaction: Transaction, spent: Sequence[bytes | None]) -
 
     `spent` holds the address of the output that each input spends, None where it has none or is not known.
     """
-    inputs = () if is_coinbase(transaction) else zip(transaction.inputs, spent, strict=True)
-    signed = _stakes(address for item, address in inputs if _covers_outputs(item.script_sig))
-    paid = _stakes(script_address(output.script) for output in transaction.outputs)
+    signed = signing_addresses(transaction, spent)
+    paid = key_addresses(script_address(output.script) for output in transaction.outputs)
     return Ties(
-        signed=tuple(sorted(signed)) if len(signed) <= STAKES_MAX else (),
+        signed=sorted_signers(signed),
         paid=tuple(sorted(paid - signed)) if len(paid) <= STAKES_MAX else (),
     )
-
-
-def _stakes(addresses: Iterable[bytes | None]) -> set[bytes]:
-    """Return the addresses on which a stake can lie."""
-    return {address for address in addresses if address and address[0] == AddressKind.P2PKH}
-
-
-def _covers_outputs(script_sig: bytes) -> bool:
-    """Whether the signature that an input script begins with covers all outputs."""
-    try:
-        pushes = parse_pushes(script_sig)
-    except InvalidChainData:
-        return False
-    return bool(pushes and pushes[0]) and pushes[0][-1] & _BASE_TYPES not in _OTHERS_CHANGE_OUTPUTS
 
 
 def announcing_outputs(

@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from protocol.chain.mark import Mark, find_mark, may_mark
 from protocol.chain.rules import ChainFamily
 from protocol.chain.script import address_script, null_data, push_number, script_address
 from protocol.chain.transaction import COINBASE_INDEX, OutPoint, Transaction, TxInput, TxOutput
@@ -32,6 +33,7 @@ class MemoryChain:
     _counts: list[int] = field(default_factory=list, init=False)
     _outputs: dict[OutPoint, Payment] = field(default_factory=dict, init=False)
     _changes: dict[bytes, list[tuple[int, int]]] = field(default_factory=dict, init=False)
+    _marks: list[Mark] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         blocks, self.blocks = self.blocks, []
@@ -58,6 +60,9 @@ class MemoryChain:
         changes = self._changes.get(address, [])
         at = bisect_right(changes, (height, 1 << 63))
         return Zatoshi(changes[at - 1][1] if at else 0)
+
+    def marks(self, first: int, last: int) -> list[Mark]:
+        return [mark for mark in self._marks if first <= mark.height <= last]
 
     def mine(
         self, *transactions: Transaction, pay: Sequence[Payment] = ((MINER, SUBSIDY),), salt: bytes = b""
@@ -93,7 +98,7 @@ class MemoryChain:
     def disconnect(self, count: int = 1) -> None:
         """Take the last blocks off again."""
         kept = self.blocks[:-count]
-        for state in (self.blocks, self._ordinals, self._counts):
+        for state in (self.blocks, self._ordinals, self._counts, self._marks):
             state.clear()
         self._outputs.clear()
         self._changes.clear()
@@ -107,11 +112,15 @@ class MemoryChain:
     def _connect(self, block_hash: Hash32, transactions: tuple[Transaction, ...]) -> None:
         height = len(self.blocks)
         for tx in transactions:
-            self._ordinals.append(tx.raw)
+            owners: list[bytes | None] = []
             for spent in tx.inputs:
                 if spent.previous.index != COINBASE_INDEX:
                     owner, amount = self._outputs.pop(spent.previous)
                     self._change(owner, -amount, height)
+                    owners.append(owner)
+            mark = find_mark(tx, owners, len(self._ordinals), Height(height)) if may_mark(tx) else None
+            self._marks += [mark] if mark else []
+            self._ordinals.append(tx.raw)
             for index, output in enumerate(tx.outputs):
                 address = script_address(output.script)
                 if address is not None:

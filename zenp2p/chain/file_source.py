@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from protocol.chain.block import Block, block_hash, check_merkle_root, coinbase_height, parse_block
+from protocol.chain.mark import Mark
 from protocol.chain.rules import ChainFamily, ChainRules
 from protocol.chain.script import script_address
 from protocol.chain.transaction import OutPoint, decode_transaction
@@ -195,3 +196,7 @@ class FileView:
                 if script_address(output.script) == address:
                     held[OutPoint(tx.txid, index)] = output.amount
         return Zatoshi(sum(held.values()))
+
+    def marks(self, first: int, last: int) -> tuple[Mark, ...]:
+        """Return nothing: whose coins a mark spends is not known without the blocks before the file."""
+        return ()

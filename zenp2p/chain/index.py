@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from protocol.chain.block import BlockHeader, parse_block
+from protocol.chain.mark import Mark
 from protocol.chain.rules import ChainFamily, ChainRules
 from protocol.chain.transaction import OutPoint, decode_transaction
 from protocol.errors import InvalidChainData
@@ -57,6 +58,7 @@ from zenp2p.chain.index_records import (
     read_unspent_key,
     unspent_key,
 )
+from zenp2p.chain.mark_records import MARK_KEY, decode_mark, mark_key, read_mark_key
 from zenp2p.chain.source import ChainEvent, Connected, Disconnected
 from zenp2p.ports import Store, StoreError
 
@@ -199,6 +201,20 @@ class ChainIndex:
             return account.balance
         before = self._changes_until(address, account.changes, height)
         return self._change(address, before - 1).balance if before else Zatoshi(0)
+
+    def marks(self, first: int, last: int) -> tuple[Mark, ...]:
+        """Return the marks in the blocks `first` to `last`, in the chain's order; a read for each."""
+        if self._head is None or last < first:
+            return ()
+        start = self.transaction_count(first - 1) if first <= self._head.height else self._head.transactions
+        end = self.transaction_count(min(last, self._head.height))
+        found: list[Mark] = []
+        for key, data in self._store.iterate(MARK_KEY, mark_key(start - 1) if start else b""):
+            ordinal = read_mark_key(key)
+            if ordinal >= end:
+                break
+            found.append(decode_mark(ordinal, data))
+        return tuple(found)
 
     def transaction_by_id(self, txid: bytes) -> IndexedTransaction | None:
         """Return a mined transaction by its id in computed order."""

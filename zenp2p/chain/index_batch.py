@@ -8,6 +8,7 @@ pending. Key formats are `index_records`', lookups `index`'s. Spec: `spec/index.
 
 from dataclasses import dataclass, replace
 
+from protocol.chain.mark import find_mark, may_mark
 from protocol.chain.script import address_script, script_address
 from protocol.chain.transaction import OutPoint, Transaction, is_coinbase
 from protocol.errors import InvalidChainData
@@ -39,6 +40,7 @@ from zenp2p.chain.index_records import (
     output_key,
     unspent_key,
 )
+from zenp2p.chain.mark_records import encode_mark, mark_key
 from zenp2p.ports import Store
 
 _NO_ACCOUNT = Account(0, Zatoshi(0), Height(0), Zatoshi(0), 0)
@@ -108,6 +110,8 @@ class IndexBatch:
             self._change(address, move, ordinal, height)
         if coins and may_announce(tx):
             self._add_announcement(tx, ordinal, height)
+        if coins and may_mark(tx):
+            self._add_mark(tx, ordinal, height)
         self.put(id_key(txid), encode_place(Place(ordinal, height)))
         self.put(ordinal_key(ordinal), txid + tx.raw)
 
@@ -123,12 +127,13 @@ class IndexBatch:
             self._unchange(address, move)
         if may_announce(tx):
             self._remove_announcement(ordinal)
+        if may_mark(tx):
+            self.put(mark_key(ordinal), None)
         self.put(id_key(txid), None)
         self.put(ordinal_key(ordinal), None)
 
     def _add_announcement(self, tx: Transaction, ordinal: int, height: Height) -> None:
-        spent = [self._output(item.previous) for item in tx.inputs]
-        sighting = sight(tx, [output.address if output else None for output in spent], ordinal, height)
+        sighting = sight(tx, self._spent_addresses(tx), ordinal, height)
         for key, value in sighting_writes(sighting) if sighting else ():
             self.put(key, value)
 
@@ -136,6 +141,15 @@ class IndexBatch:
         data = self._get(sighting_key(ordinal))
         for key, _ in sighting_writes(decode_sighting(ordinal, data)) if data else ():
             self.put(key, None)
+
+    def _add_mark(self, tx: Transaction, ordinal: int, height: Height) -> None:
+        mark = find_mark(tx, self._spent_addresses(tx), ordinal, height)
+        if mark is not None:
+            self.put(mark_key(ordinal), encode_mark(mark))
+
+    def _spent_addresses(self, tx: Transaction) -> list[bytes | None]:
+        spent = [self._output(item.previous) for item in tx.inputs]
+        return [output.address if output else None for output in spent]
 
     def _get(self, key: bytes) -> bytes | None:
         if key in self._writes:

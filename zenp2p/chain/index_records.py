@@ -17,7 +17,7 @@ from protocol.units import Hash32, Height, Zatoshi
 from zenp2p.chain.source import ChainEvent, Connected, Disconnected
 
 INDEX_PREFIX = b"i"
-FORMAT = 4
+FORMAT = 5
 """Raised with every change of a record's meaning: an index of another format is not read."""
 HEAD_KEY, FORMAT_KEY = INDEX_PREFIX + b"H", INDEX_PREFIX + b"F"
 BLOCK_KEY, HASH_KEY, HEADER_KEY, EVENT_KEY = (INDEX_PREFIX + letter for letter in (b"B", b"K", b"D", b"E"))
