@@ -5,13 +5,14 @@ from the rules of `protocol.payout`. How it is agreed on is `list_vote`'s busine
 Spec: `spec/simulation.md`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from protocol.codec import replace
 from protocol.crypto import Signer, sha3_256
 from protocol.genesis import Baton, Genesis, GenesisMember, Treasury, network_id
 from protocol.group.membership import Member, genesis_membership
+from protocol.group.void import Void
 from protocol.parameters import ZEN, Parameters
 from protocol.payout.claims import VerdictRecord
 from protocol.payout.list_header import Head
@@ -84,9 +85,13 @@ class Judgements:
         last = self.records[-1]
         return (Head(prefix="", height=last.height, block_hash=last.block_hash),)
 
-    def reach(self, heads: tuple[Head, ...]) -> Mapping[str, int]:
-        """Return up to where these heads read."""
-        return {head.prefix: head.height for head in heads}
+    def reach(self, heads: tuple[Head, ...]) -> Mapping[str, Sequence[tuple[int, int]]]:
+        """Return what these heads read."""
+        return {head.prefix: [(0, head.height)] for head in heads}
+
+    def voids(self, heads: tuple[Head, ...]) -> tuple[Void, ...]:
+        """Return nothing: nobody was absorbed."""
+        return ()
 
     def block_hash(self, prefix: str, height: int) -> Hash32 | None:
         """Return the hash of a block of the one group."""

@@ -18,6 +18,7 @@ from protocol.group.data_block import DataBlock, Payload
 from protocol.group.data_chain import DataChain
 from protocol.group.elsewhere import Around, Elsewhere, Standing
 from protocol.group.quorum import Electorate
+from protocol.group.state import GroupState
 from protocol.units import Hash32
 from simulations.patching import replaced
 
@@ -38,6 +39,8 @@ class Listener:
     def __init__(self, elsewhere: Elsewhere) -> None:
         self._elsewhere = elsewhere
         self.named: list[bytes] = []
+        self.places: list[tuple[str, int]] = []
+        """Of which states were asked for."""
 
     def standing(self, block_hash: bytes) -> Standing | None:
         """Return the block with this hash, or None when it is not held."""
@@ -46,9 +49,16 @@ class Listener:
             self.named.append(block_hash)
         return found
 
-    def registers(self, prefix: str, after: int) -> Sequence[Standing]:
-        """Return the REGISTER blocks of a prefix above a height, in their order."""
-        return self._elsewhere.registers(prefix, after)
+    def registers(self, prefix: str, after: int, until: int | None = None) -> Sequence[Standing]:
+        """Return REGISTER blocks of a prefix, in their order."""
+        return self._elsewhere.registers(prefix, after, until)
+
+    def state_at(self, prefix: str, height: int) -> GroupState | None:
+        """Return a group's state at a height, or None when it is not held."""
+        found = self._elsewhere.state_at(prefix, height)
+        if found is not None:
+            self.places.append((prefix, height))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,7 @@ class Found:
     block: DataBlock
     payload: Payload
     named: tuple[bytes, ...]
+    places: tuple[tuple[str, int], ...] = ()
 
     def holds(self, state: DataChain, chain: ChainView, elsewhere: Elsewhere) -> bool:
         """Whether another node would find the same: it has buried the stamp, and holds what is named."""
@@ -65,6 +76,8 @@ class Found:
         if stamp + state.genesis.parameters.burial > chain.tip()[0]:
             return False
         if chain.block_hash(stamp) != self.block.stamp_hash:
+            return False
+        if any(elsewhere.state_at(*place) is None for place in self.places):
             return False
         return all(elsewhere.standing(one) is not None for one in self.named)
 
@@ -124,7 +137,8 @@ class SharedChains:
             state, body, chain, listener, on_its_word=on_its_word
         )
         if not is_stranded:
-            self._found[key] = Found(block, payload, tuple(dict.fromkeys(listener.named)))
+            named, places = dict.fromkeys(listener.named), dict.fromkeys(listener.places)
+            self._found[key] = Found(block, payload, tuple(named), tuple(places))
         return block, payload, is_stranded
 
     def after(

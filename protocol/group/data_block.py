@@ -83,6 +83,17 @@ class Removal(IntEnum):
     DEREGISTERED = 4
 
 
+class Step(IntEnum):
+    """What an ABSORB block does with a sibling that has stopped."""
+
+    SUMMON = 1
+    """It says where the sibling's chain stands, for the chain to call on it."""
+    TAKE = 2
+    """No sign of life came: the sibling ended there, and the whole goes on."""
+    DROP = 3
+    """The summons is off."""
+
+
 class DataBlock(Wire, tag="block"):
     """One block: its place, the buried chain block that it stamps, and its payload."""
 
@@ -235,6 +246,26 @@ class MergePayload(Wire, tag="merge"):
             raise ValueError("a block's hash has 32 bytes")
 
 
+class AbsorbPayload(Wire, tag="absorb"):
+    """A step towards going on without a sibling that has stopped, as far as it is known."""
+
+    step: Step
+    prefix: Text
+    """The group that has stopped."""
+    height: U64
+    head: Bytes32
+    """Its last block that is known, or what its chain began with."""
+    summons: NamedBlock
+    """The block that summoned it; empty in that block itself."""
+
+    def __post_init__(self) -> None:
+        """Every step but the first one is about a summons."""
+        if not is_prefix(self.prefix) or not self.prefix:
+            raise ValueError("a group with a sibling has a prefix")
+        if len(self.summons) != (0 if self.step is Step.SUMMON else 32):
+            raise ValueError("a summons is named by what follows it, and by nothing else")
+
+
 class RemovePayload(Wire, tag="remove"):
     """A member loses its place; it keeps its age for a return."""
 
@@ -259,6 +290,7 @@ Payload = (
     | ExpirePayload
     | SplitPayload
     | MergePayload
+    | AbsorbPayload
     | RemovePayload
 )
 
@@ -273,9 +305,10 @@ PAYLOADS: dict[Kind, type[Payload]] = {
     Kind.EXPIRE: ExpirePayload,
     Kind.SPLIT: SplitPayload,
     Kind.MERGE: MergePayload,
+    Kind.ABSORB: AbsorbPayload,
     Kind.REMOVE: RemovePayload,
 }
-"""The payload of each kind that this version reads."""
+"""The payload of each kind."""
 
 
 class CertifiedBlock(Wire, tag="certified"):
@@ -302,12 +335,9 @@ def decode_block(body: bytes) -> DataBlock:
 
 def decode_payload(block: DataBlock) -> Payload:
     """Return a block's payload; raises `MalformedMessage` when it is not of the block's kind."""
-    kind = PAYLOADS.get(block.kind)
-    if kind is None:
-        raise MalformedMessage(f"{block.kind.name} blocks are not made by this version")
     payload = _decode_payload(block.payload)
-    if not isinstance(payload, kind):
-        raise MalformedMessage(f"the payload does not belong into a {block.kind.name} block")
+    if not isinstance(payload, PAYLOADS[block.kind]):
+        raise MalformedMessage(f"the payload does not belong into a block of kind {block.kind.name}")
     return payload
 
 

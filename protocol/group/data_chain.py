@@ -26,11 +26,13 @@ from protocol.errors import (
 from protocol.genesis import Genesis, founding_id, network_id
 from protocol.group.certificate import check_certifies
 from protocol.group.data_block import (
+    AbsorbPayload,
     AdmitPayload,
     CertifiedBlock,
     DataBlock,
     EvidencePayload,
     ExpirePayload,
+    Kind,
     LinkPayload,
     MergePayload,
     Payload,
@@ -45,6 +47,7 @@ from protocol.group.data_block import (
     decode_payload,
 )
 from protocol.group.elsewhere import Around, Elsewhere, Nowhere
+from protocol.group.kinds.absorption import after_absorb, check_absorb
 from protocol.group.kinds.arrivals import (
     after_admit,
     after_ending,
@@ -92,6 +95,7 @@ RULES: dict[type[Payload], Rule] = {
     RemovePayload: Rule(check_remove, after_remove),
     SplitPayload: Rule(check_split, after_split),
     MergePayload: Rule(check_merge, after_merge),
+    AbsorbPayload: Rule(check_absorb, after_absorb),
 }
 
 
@@ -218,7 +222,7 @@ class DataChain(GroupState):
             raise StaleMessage(f"block {block.height} is decided")
         if block.height > self.height + 1:
             raise NotYetKnown(f"block {block.height}, we are at {self.height}")
-        if self.is_closed:
+        if self.is_closed and not (self.closed_by is Kind.MERGE and block.kind is Kind.ABSORB):
             raise InvalidBlock(f"the data chain of group {self.prefix!r} ended at {self.height}")
         if block.previous != self.head:
             raise InvalidBlock(f"block {block.height} does not follow {self.head.hex()[:16]}")
@@ -244,6 +248,7 @@ def _after(
         head=hashed,
         stamp_height=block.stamp_height,
         stamp_hash=Hash32(block.stamp_hash),
+        ending=before if before.is_closed and before.ending is None else before.ending,
         _checked={},
         link_due=False,
     )

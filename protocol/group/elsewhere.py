@@ -14,6 +14,7 @@ from protocol.errors import NotYetKnown
 from protocol.group.data_block import DataBlock, Payload
 from protocol.group.membership import Membership
 from protocol.group.quorum import Electorate
+from protocol.group.state import GroupState
 from protocol.units import Hash32
 
 
@@ -48,8 +49,14 @@ class Elsewhere(Protocol):
     def standing(self, block_hash: bytes) -> Standing | None:
         """Return the block with this hash, or None when it is not held (or is no block)."""
 
-    def registers(self, prefix: str, after: int) -> Sequence[Standing]:
-        """Return the REGISTER blocks of a prefix above a height, in their order."""
+    def registers(self, prefix: str, after: int, until: int | None = None) -> Sequence[Standing]:
+        """Return the REGISTER blocks of a prefix above a height, in their order.
+
+        With `until` those up to a place, and behind it; else all that count.
+        """
+
+    def state_at(self, prefix: str, height: int) -> GroupState | None:
+        """Return a group's state at a height of its data chain, or None when that is not held."""
 
 
 class Nowhere:
@@ -59,9 +66,13 @@ class Nowhere:
         """Return None."""
         return None
 
-    def registers(self, prefix: str, after: int) -> Sequence[Standing]:
+    def registers(self, prefix: str, after: int, until: int | None = None) -> Sequence[Standing]:
         """Return nothing."""
         return ()
+
+    def state_at(self, prefix: str, height: int) -> GroupState | None:
+        """Return None."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)

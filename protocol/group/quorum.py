@@ -88,10 +88,16 @@ class Electorate:
         """Whether so many voters of so much summed age are a `quorum` of this electorate."""
         return quorum.holds(heads, len(self.voters)) and quorum.holds(age, self.age_total)
 
+    def weight(self) -> "Weight | JointWeight":
+        """Return the weight of nobody yet, to which voters can be added."""
+        return Weight(self)
+
     def is_quorum(self, quorum: Quorum, keys: Iterable[bytes]) -> bool:
         """Whether the distinct voters among `keys` are a `quorum`; foreign keys weigh nothing."""
-        counted = {key for key in keys if key in self._ages}
-        return self.reaches(quorum, len(counted), sum(map(self._ages.__getitem__, counted)))
+        weight = self.weight()
+        for key in dict.fromkeys(keys):
+            weight.add(key)
+        return weight.reaches(quorum)
 
     def is_final(self, keys: Iterable[bytes]) -> bool:
         """Whether `keys` hold more than two thirds of the voters and of their age."""
@@ -100,3 +106,61 @@ class Electorate:
     def is_third(self, keys: Iterable[bytes]) -> bool:
         """Whether `keys` hold more than a third of the voters and of their age."""
         return self.is_quorum(Quorum.THIRD, keys)
+
+
+@dataclass(frozen=True, slots=True)
+class JointElectorate(Electorate):
+    """Voters of two groups that become one: for a while each group has to agree for itself."""
+
+    halves: tuple[Electorate, Electorate] = field(kw_only=True)
+    blocks: int = field(kw_only=True)
+    """How many blocks it certifies still; then the voters are one electorate."""
+
+    @classmethod
+    def joining(cls, zero: Electorate, one: Electorate, blocks: int) -> "JointElectorate":
+        """Return the voters of two groups, who have none in common."""
+        voters = sorted((*zero.voters, *one.voters), key=lambda voter: voter.operator_key)
+        return cls(tuple(voters), halves=(zero, one), blocks=blocks)
+
+    def weight(self) -> "JointWeight":
+        """Return the weight of nobody yet in either half."""
+        return JointWeight(self)
+
+
+class Weight:
+    """Heads and summed age of some voters of one electorate; others weigh nothing."""
+
+    __slots__ = ("_electorate", "age", "heads")
+
+    def __init__(self, electorate: Electorate) -> None:
+        self._electorate = electorate
+        self.heads = self.age = 0
+
+    def add(self, key: bytes) -> None:
+        """Count one voter more."""
+        age = self._electorate.age(key)
+        self.heads += age > 0
+        self.age += age
+
+    def reaches(self, quorum: Quorum) -> bool:
+        """Whether the voters are a `quorum`."""
+        return self._electorate.reaches(quorum, self.heads, self.age)
+
+
+class JointWeight:
+    """Weights in both halves of a joint electorate."""
+
+    __slots__ = ("_halves",)
+
+    def __init__(self, joint: JointElectorate) -> None:
+        self._halves = [Weight(half) for half in joint.halves]
+
+    def add(self, key: bytes) -> None:
+        """Count one voter more."""
+        for half in self._halves:
+            half.add(key)
+
+    def reaches(self, quorum: Quorum) -> bool:
+        """Whether the voters are a `quorum` of each half; THIRD, which shows one honest voter, of either."""
+        enough = any if quorum is Quorum.THIRD else all
+        return enough(half.reaches(quorum) for half in self._halves)

@@ -18,6 +18,7 @@ from protocol.group.name import matches
 from protocol.group.quorum import Electorate
 from protocol.group.regions import falls, uncovered
 from protocol.group.verdict_block import Judging
+from protocol.group.void import Void
 from protocol.group.vote import group_electorate
 from protocol.tracking.challenge import Challenge, challenge_draw, derive_challenge
 from protocol.tracking.registration_book import RegistrationBook
@@ -75,6 +76,21 @@ class Away:
     """Of the ticket; of two tickets of one operator the one with the higher stamp came later."""
 
 
+@dataclass(frozen=True, slots=True)
+class OpenSummons:
+    """A stopped group that this one has summoned, and may absorb when it gives no sign of life."""
+
+    prefix: str
+    height: int
+    head: Hash32
+    """Where its data chain stood, and ends if nothing is heard of it."""
+    block_hash: Hash32
+    """The ABSORB block that summons it."""
+    stamp_height: int
+    stakes: tuple[bytes, ...]
+    """The stake addresses of this group's voters, sorted: by their signature it counts on the chain."""
+
+
 def nothing() -> MappingProxyType[Any, Any]:
     """Return an empty mapping that nobody can change."""
     return MappingProxyType({})
@@ -130,15 +146,28 @@ class GroupState:
     ended: Mapping[Hash32, int] = field(default_factory=nothing)
     """Tickets that ended here, by the stamp of the block that ended them."""
     closed_by: Kind | None = None
-    """The kind of the last block, if it ended this chain: SPLIT or MERGE."""
+    """The kind of the last block, if it ended this chain: SPLIT, MERGE, or the ABSORB of its sibling."""
     splits: tuple[int, ...] = ()
     """The heights at which the groups of the shorter prefixes split, from the whole network's on."""
+    summons: OpenSummons | None = None
+    """The sibling that is summoned."""
+    ending: "GroupState | None" = None
+    """This state as its MERGE block left it, when ABSORB blocks have followed."""
+    lapsed: Mapping[int, tuple[str, ...]] = field(default_factory=nothing)
+    """By challenge: the regions of absorbed groups that nobody judges any more."""
+    voids: tuple[Void, ...] = ()
+    """What does not count of groups that were absorbed here, the oldest first."""
     _checked: dict[Hash32, Checked] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def is_closed(self) -> bool:
         """Whether the last block ended this chain: the group split, or goes on with its sibling."""
         return self.closed_by is not None
+
+    @property
+    def ended_at(self) -> int:
+        """The height of the MERGE block, if ABSORB blocks have followed it; else of the last block."""
+        return self.height if self.ending is None else self.ending.height
 
     @property
     def electorate_name(self) -> str:
@@ -154,7 +183,7 @@ class GroupState:
     def unjudged(self, seq: int) -> tuple[str, ...]:
         """Return the regions of this group that have no verdict of a challenge yet, sorted."""
         judged = [part for one in self.judged.get(seq, ()) for part in one.parts]
-        return uncovered(self.prefix, judged)
+        return uncovered(self.prefix, (*judged, *self.lapsed.get(seq, ())))
 
     def judging(self, challenge: Challenge, book: RegistrationBook | None = None) -> Judging:
         """Return what this state, with another book of registrations if given, says of a challenge."""

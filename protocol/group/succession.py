@@ -18,11 +18,16 @@ from protocol.group.kinds.links import with_members
 from protocol.group.kinds.slots import settle_slots
 from protocol.group.membership import Member, Membership
 from protocol.group.name import home_draw, matches, sibling
+from protocol.group.quorum import JointElectorate
 from protocol.group.state import Away, GroupState, Judged
 from protocol.tracking.challenge import challenge_draw
 from protocol.units import Hash32, OperatorKey
 
 Seat = TypeVar("Seat")
+UNION_BLOCKS = 2
+"""LINKs with which a union begins: the first shows that both halves are there, the second binds them."""
+HEIGHTS_LEFT_OUT = 1 << 20
+"""Data heights between the end of two siblings and their union: more than either uses unknown to others."""
 
 
 def children(state: DataChain) -> tuple[DataChain, DataChain]:
@@ -38,15 +43,18 @@ def children(state: DataChain) -> tuple[DataChain, DataChain]:
 def united(zero: DataChain, one: DataChain) -> DataChain:
     """Return the group that two siblings are after the MERGE block of each; a LINK is due.
 
-    It begins at the greater of their heights, with SHA3-256 of both blocks' hashes.
+    It begins `HEIGHTS_LEFT_OUT` above the greater of their heights, with SHA3-256 of both blocks' hashes:
+    one of them may have tried to absorb the other meanwhile, and nobody need know. Its first
+    `UNION_BLOCKS` are LINKs that each half certifies for itself; until then the halves are still there.
     """
+    zero, one = _as_ended(zero), _as_ended(one)
     _check_siblings(zero, one)
     head = sha3_256(zero.head, one.head)
     later = one if one.stamp_height > zero.stamp_height else zero
     whole = replace(
         zero,
         prefix=zero.prefix[:-1],
-        height=max(zero.height, one.height),
+        height=max(zero.height, one.height) + HEIGHTS_LEFT_OUT,
         head=head,
         stamp_height=later.stamp_height,
         stamp_hash=later.stamp_hash,
@@ -65,12 +73,28 @@ def united(zero: DataChain, one: DataChain) -> DataChain:
         ended=_both(zero.ended, one.ended),
         closed_by=None,
         splits=zero.splits[:-1],
+        summons=None,
+        ending=None,
+        lapsed=_lapsed_of_both(zero, one),
+        voids=tuple(
+            sorted(
+                dict.fromkeys((*zero.voids, *one.voids)), key=lambda void: (void.stamp_height, void.prefix)
+            )
+        ),
         _checked={},
     )
     members = _standing_in(whole.prefix, (*zero.membership.members, *one.membership.members))
     whole = _with_members(whole, members)
     settled = settle_slots(whole, whole)
-    return _with_members(settled, settled.membership)
+    voters = JointElectorate.joining(zero.electorate, one.electorate, UNION_BLOCKS)
+    return replace(_with_members(settled, settled.membership), electorate=voters)
+
+
+def _as_ended(state: DataChain) -> DataChain:
+    """Return the state as its MERGE block left it."""
+    ended = state.ending or state
+    assert isinstance(ended, DataChain)
+    return ended
 
 
 def _child(state: DataChain, bit: str) -> DataChain:
@@ -148,6 +172,13 @@ def _judged_of_both(zero: DataChain, one: DataChain) -> Mapping[int, tuple[Judge
         found = dict.fromkeys((*zero.judged.get(seq, ()), *one.judged.get(seq, ())))
         judged[seq] = tuple(sorted(found, key=lambda judged: (judged.height, judged.prefix)))
     return MappingProxyType(judged)
+
+
+def _lapsed_of_both(zero: DataChain, one: DataChain) -> Mapping[int, tuple[str, ...]]:
+    seqs = sorted({*zero.lapsed, *one.lapsed})
+    return MappingProxyType(
+        {seq: tuple(sorted({*zero.lapsed.get(seq, ()), *one.lapsed.get(seq, ())})) for seq in seqs}
+    )
 
 
 def _holders_of_both(zero: DataChain, one: DataChain, head: Hash32) -> Mapping[bytes, OperatorKey]:

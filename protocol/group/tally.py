@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from protocol.crypto import SIGNATURE_SIZE, envelope_body
-from protocol.group.quorum import Electorate, Quorum
+from protocol.group.quorum import Electorate, JointWeight, Quorum, Weight
 from protocol.group.vote import Phase, Proposal, Signed, Vote, value_hash
 from protocol.units import Hash32
 
@@ -34,21 +34,6 @@ class Offer:
     hash: Hash32
 
 
-class Weight:
-    """Heads and summed age of some voters."""
-
-    __slots__ = ("age", "heads")
-
-    def __init__(self) -> None:
-        self.heads = 0
-        self.age = 0
-
-    def add(self, age: int) -> None:
-        """Count one more voter of this age."""
-        self.heads += 1
-        self.age += age
-
-
 class Tally:
     """The votes of one phase of one round."""
 
@@ -57,7 +42,7 @@ class Tally:
     def __init__(self, electorate: Electorate) -> None:
         self._electorate = electorate
         self._votes: dict[bytes, tuple[bytes, bytes]] = {}
-        self._weights: dict[bytes, Weight] = {}
+        self._weights: dict[bytes, Weight | JointWeight] = {}
         self._final: bytes | None = None
 
     def envelope(self, voter: bytes) -> bytes | None:
@@ -73,9 +58,11 @@ class Tally:
     def add(self, voter: bytes, block_hash: bytes, envelope: bytes) -> None:
         """Count a voter's first vote."""
         self._votes[voter] = (block_hash, envelope)
-        weight = self._weights.setdefault(block_hash, Weight())
-        weight.add(self._electorate.age(voter))
-        if self._electorate.reaches(Quorum.FINAL, weight.heads, weight.age):
+        weight = self._weights.get(block_hash)
+        if weight is None:
+            weight = self._weights[block_hash] = self._electorate.weight()
+        weight.add(voter)
+        if weight.reaches(Quorum.FINAL):
             self._final = block_hash
 
     @property
@@ -86,7 +73,7 @@ class Tally:
     def has_third(self, block_hash: bytes) -> bool:
         """Whether at least one honest voter stands behind `block_hash`."""
         weight = self._weights.get(block_hash)
-        return weight is not None and self._electorate.reaches(Quorum.THIRD, weight.heads, weight.age)
+        return weight is not None and weight.reaches(Quorum.THIRD)
 
     def envelopes(self, block_hash: bytes) -> list[tuple[bytes, bytes]]:
         """Return (voter, envelope) of the votes for `block_hash`, sorted by voter."""
@@ -125,8 +112,8 @@ class HeightLog:
         self._electorate = electorate
         self._rounds: dict[int, RoundLog] = {}
         self._latest: dict[bytes, Place] = {}
-        self._ahead = Weight()
-        self._passed: dict[Phase, Weight] = {}
+        self._ahead = electorate.weight()
+        self._passed: dict[Phase, Weight | JointWeight] = {}
         self._round = self._pinned = 0
         self.enter(0)
 
@@ -139,8 +126,8 @@ class HeightLog:
         self._round = round_
         for old in [number for number in self._rounds if not self.keeps(number)]:
             del self._rounds[old]
-        self._ahead = Weight()
-        self._passed = {Phase.PREVOTE: Weight(), Phase.PRECOMMIT: Weight()}
+        self._ahead = self._electorate.weight()
+        self._passed = {phase: self._electorate.weight() for phase in (Phase.PREVOTE, Phase.PRECOMMIT)}
         for voter, place in self._latest.items():
             self._count(voter, None, place)
 
@@ -216,17 +203,16 @@ class HeightLog:
         Whoever is further on need not be waited for; counting it here is what lets nobody
         need anybody's old votes. It moves timers only, never a lock or a decision.
         """
-        weight = self._passed[phase]
-        return self._electorate.reaches(Quorum.FINAL, weight.heads, weight.age)
+        return self._passed[phase].reaches(Quorum.FINAL)
 
     def skip_target(self) -> int | None:
         """Return the highest later round that more than a third of heads and age have reached, if any."""
-        if not self._electorate.reaches(Quorum.THIRD, self._ahead.heads, self._ahead.age):
+        if not self._ahead.reaches(Quorum.THIRD):
             return None
-        there = Weight()
+        there = self._electorate.weight()
         for place, voter in sorted(((place, voter) for voter, place in self._latest.items()), reverse=True):
-            there.add(self._electorate.age(voter))
-            if self._electorate.reaches(Quorum.THIRD, there.heads, there.age):
+            there.add(voter)
+            if there.reaches(Quorum.THIRD):
                 return place[0]
         raise AssertionError("a third is ahead, so some round has a third")
 
@@ -238,12 +224,12 @@ class HeightLog:
 
     def _count(self, voter: bytes, before: Place | None, place: Place) -> None:
         """Add the voter's weight to each mark that it passes on its way from `before` to `place`."""
-        age, start = self._electorate.age(voter), before or (-1, Phase.PROPOSE)
+        start = before or (-1, Phase.PROPOSE)
         for phase, weight in self._passed.items():
             if start < (self._round, phase) <= place:
-                weight.add(age)
+                weight.add(voter)
         if start[0] <= self._round < place[0]:
-            self._ahead.add(age)
+            self._ahead.add(voter)
 
 
 def _contradicted(earlier: bytes | None, envelope: bytes) -> bytes | None:

@@ -8,7 +8,7 @@ anything is sent, is the shell's. Spec: `spec/consensus.md`.
 
 from collections.abc import Iterable, Mapping
 
-from protocol.group.vote import Phase, Slot
+from protocol.group.vote import NIL, Phase, Slot, voted_hash
 from protocol.units import Hash32
 
 _Place = tuple[int, int, Phase]
@@ -48,6 +48,15 @@ class VoteGuard:
         if not self.may_sign(slot, content_hash):
             raise ValueError(f"{slot} is used, passed or silenced")
         self._take(slot, content_hash)
+
+    def has_voted(self, network: bytes, electorate: str, height: int) -> bool:
+        """Whether a vote for a value, not only for none, is recorded at this height of an electorate."""
+        return any(
+            (slot.network, slot.electorate, slot.height) == (network, electorate, height)
+            and slot.phase is not Phase.PROPOSE
+            and voted_hash(content) != NIL
+            for slot, content in self._records.items()
+        )
 
     def records(self) -> Mapping[Slot, Hash32]:
         """Return all records; `Consensus` takes those of its height."""

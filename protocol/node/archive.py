@@ -6,10 +6,11 @@ Memory holds hashes and places only, and what was read last. Which block comes n
 `groups`, what a list makes of verdicts to `protocol.payout.payout_list`. Spec: `spec/node.md`.
 """
 
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 
+from protocol.chain.view import ChainView
 from protocol.codec import encode, replace
 from protocol.group.data_block import (
     CertifiedBlock,
@@ -26,10 +27,11 @@ from protocol.group.data_block import (
 from protocol.group.data_chain import DataChain
 from protocol.group.elsewhere import Standing
 from protocol.group.membership import Member
+from protocol.group.void import Void
 from protocol.node.departures import Departures
 from protocol.node.effects import Persist
 from protocol.node.last_verdicts import LastVerdicts
-from protocol.node.lives import Lives
+from protocol.node.lives import Life, Lives
 from protocol.node.records import BLOCK, Records, block_key, block_order
 from protocol.node.stored_block import PrunedBlock, StoredBlock, decode_stored, pruned, without_evidence
 from protocol.node.tickets import Tickets
@@ -38,6 +40,8 @@ from protocol.payout.list_blocks import Reach
 from protocol.payout.list_header import Head
 from protocol.units import ChallengeSeq, Hash32
 
+PAST_MAX = 8
+"""Old states that are kept once they were asked for."""
 STANDINGS_MAX = 4_096
 """Blocks of which is kept in memory what others read of them; the record has all."""
 PRUNED_AT_ONCE = 32
@@ -52,9 +56,11 @@ Place = tuple[str, int]
 class Archive:
     """What is decided in all groups; fulfils `Elsewhere` and `ListSource`."""
 
-    def __init__(self, records: Records, verdicts_kept: int) -> None:
+    def __init__(self, records: Records, chain: ChainView, verdicts_kept: int) -> None:
         """Hold nothing yet; of each operator the verdicts of so many challenges are kept at hand."""
         self._records = records
+        self._chain = chain
+        self._past: dict[Place, DataChain] = {}
         self.lives = Lives()
         self._places: dict[Hash32, Place] = {}
         self._standings: dict[Hash32, Standing] = {}
@@ -139,7 +145,8 @@ class Archive:
     def _remember(self, hashed: Hash32, block: DataBlock, payload: Payload) -> None:
         if isinstance(payload, RegisterPayload):
             self.registers_count += 1
-            self._registers.setdefault(block.prefix, []).append((block.height, block.stamp_height, hashed))
+            entry = block.height, block.stamp_height, hashed
+            insort(self._registers.setdefault(block.prefix, []), entry)
         if isinstance(payload, VerdictPayload):
             self._verdicts.setdefault(payload.seq, []).append(hashed)
         self._fresh[hashed] = standing = self._stand(hashed, block, payload)
@@ -168,7 +175,8 @@ class Archive:
     # What others ask.
 
     def __len__(self) -> int:
-        return len(self._places)
+        """How many blocks count."""
+        return len(self._places) - self.lives.void_blocks
 
     def __contains__(self, hashed: object) -> bool:
         return hashed in self._places
@@ -201,20 +209,29 @@ class Archive:
         block = decode_block(decode_stored(data).block)
         return self._stand(hashed, block, decode_payload(block))
 
-    def registers(self, prefix: str, after: int) -> Sequence[Standing]:
-        """Return the REGISTER blocks of a prefix above a height, in their order."""
-        return [self._certain(hashed) for hashed, _ in self._registers_after(prefix, after)]
+    def registers(self, prefix: str, after: int, until: int | None = None) -> Sequence[Standing]:
+        """Return the REGISTER blocks of a prefix above a height, in their order.
+
+        With `until` those up to a place, and behind it; else all that count.
+        """
+        if until is None:
+            return [self._certain(hashed) for _, _, hashed in self._registers_after(prefix, after)]
+        spans = self.lives.spans(prefix, until)
+        found = self._registers_above(prefix, after)
+        return [self._certain(hashed) for height, _, hashed in found if _is_within(spans, height)]
 
     def registers_until(self, prefix: str, after: int, stamp: int | None) -> tuple[Hash32, ...]:
         """Return the hashes of a prefix's REGISTER blocks above a height, up to a stamp if one is given."""
         found = self._registers_after(prefix, after)
-        return tuple(hashed for hashed, at in found if stamp is None or at <= stamp)
+        return tuple(hashed for _, at, hashed in found if stamp is None or at <= stamp)
 
-    def _registers_after(self, prefix: str, after: int) -> Iterator[tuple[Hash32, int]]:
-        """Yield (hash, stamp) of a prefix's REGISTER blocks above a height."""
+    def _registers_after(self, prefix: str, after: int) -> list[tuple[int, int, Hash32]]:
+        """Return (height, stamp, hash) of a prefix's REGISTER blocks above a height that are not void."""
+        return [one for one in self._registers_above(prefix, after) if not self.lives.is_void(prefix, one[0])]
+
+    def _registers_above(self, prefix: str, after: int) -> list[tuple[int, int, Hash32]]:
         found = self._registers.get(prefix, [])
-        for _, stamp, hashed in found[bisect_right(found, after, key=lambda one: one[0]) :]:
-            yield hashed, stamp
+        return found[bisect_right(found, after, key=lambda one: one[0]) :]
 
     def registering(self) -> tuple[str, ...]:
         """Return the prefixes that have REGISTER blocks, sorted."""
@@ -225,6 +242,29 @@ class Archive:
         assert found is not None
         return found
 
+    def state_at(self, prefix: str, height: int) -> DataChain | None:
+        """Return a group's state at a height, made again where it is an old one; None when it is not held."""
+        life = self.lives.at(prefix, height)
+        if life is None:
+            return None
+        if height in (life.start, life.end):
+            return life.first if height == life.start else life.state
+        found = self._past.pop((prefix, height), None) or self._replay(life, height)
+        if found is not None:
+            self._past[prefix, height] = found
+        while len(self._past) > PAST_MAX:
+            del self._past[next(iter(self._past))]
+        return found
+
+    def _replay(self, life: Life, height: int) -> DataChain | None:
+        state = life.first
+        for order, hashed in zip(life.orders[: height - life.start], life.hashes[1:], strict=False):
+            data = self._records.get(block_key(order))
+            if data is None:
+                return None  # applied a moment ago, and not written yet
+            state = state.resume(decode_block(decode_stored(data).block), hashed, self._chain, self)
+        return state
+
     def heads(self) -> tuple[Head, ...]:
         """Return the last block of each live group's data chain, sorted by prefix."""
         return self.lives.heads()
@@ -233,10 +273,17 @@ class Archive:
         """Return by prefix the height up to which blocks count as of these heads, which are held."""
         return self.lives.reach(heads)
 
+    def voids(self, heads: tuple[Head, ...]) -> tuple[Void, ...]:
+        """Return what does not count as of these heads, which are held."""
+        return self.lives.voids(heads)
+
     def last(self, prefix: str) -> Standing | None:
-        """Return the last block of a live chain, or what it began with if that is a block; else None."""
-        head = self.lives.head(prefix)
-        return None if head is None else self.standing(head)
+        """Return the last block of a live chain, or what it began with if that is a block; else None.
+
+        Of one that ended with a MERGE block that block, whatever has followed it.
+        """
+        state = self.lives.live(prefix)
+        return None if state is None else self.standing((state.ending or state).head)
 
     def members(self, heads: tuple[Head, ...]) -> tuple[Member, ...]:
         """Return the members of all groups as of these heads; `InvalidBlock` for one in two of them."""
@@ -302,6 +349,10 @@ class Archive:
             writes.append(Persist(key, encode(pruned(decode_certified(data)))))
         self.pruned += len(writes)
         return writes
+
+
+def _is_within(spans: Iterable[tuple[int, int]], height: int) -> bool:
+    return any(above < height <= until for above, until in spans)
 
 
 def _record(standing: Standing) -> VerdictRecord:

@@ -13,7 +13,15 @@ from protocol.chain.view import ChainView
 from protocol.crypto import Signer
 from protocol.errors import NotYetKnown, ProtocolError, Stranded
 from protocol.group.consensus import Consensus
-from protocol.group.data_block import CertifiedBlock, DataBlock, Payload, VerdictPayload, decode_payload
+from protocol.group.data_block import (
+    CertifiedBlock,
+    DataBlock,
+    Kind,
+    Payload,
+    VerdictPayload,
+    decode_block,
+    decode_payload,
+)
 from protocol.group.data_chain import DataChain
 from protocol.group.vote import EquivocationProof, Statement
 from protocol.group.vote_guard import VoteGuard
@@ -62,14 +70,20 @@ class GroupMachine(FollowedChain):
         self._tried_at = -1
         """When a block was last looked for: what time alone may bring is looked for twice a round."""
         self._moved = True
+        self._is_over = False
         self._began_at = chain.tip()[0]
         self._last_word = (state.height, self._began_at)
         """The data block about which we said something last, and our tip's height then."""
 
     @property
     def votes(self) -> bool:
-        """Whether we have a vote on the next block."""
-        return not self.state.is_closed and self._signer.operator_key in self.state.electorate
+        """Whether we have a vote on the next block, if one may follow."""
+        may_go_on = self.state.closed_by in (None, Kind.MERGE) and not self._is_over
+        return may_go_on and self._signer.operator_key in self.state.electorate
+
+    def end(self) -> None:
+        """Vote no more: others have begun in the group's place. What it certified still is followed."""
+        self._is_over, self._ballot = True, None
 
     @property
     def unheard(self) -> tuple[int, int]:
@@ -143,7 +157,8 @@ class GroupMachine(FollowedChain):
     def _next_block(self, candidates: Candidates) -> tuple[bytes, bytes | None] | None:
         """Return what to propose, and what instead in every second round if others may not affirm that."""
         proofs = self._accusations.against(self.state.membership)
-        blocks = next_blocks(self.state, self._chain, self._archive, proofs, candidates)
+        possible = next_blocks(self.state, self._chain, self._archive, proofs, candidates)
+        blocks = (one for one in possible if self._would_affirm(decode_block(one)))
         body = next(blocks, None)
         if body is None:
             return None
@@ -184,6 +199,11 @@ class GroupMachine(FollowedChain):
             self.state, self._chain, self._archive, payload
         ):
             return False
+        return self._would_affirm(block)
+
+    def _would_affirm(self, block: DataBlock) -> bool:
+        """Whether nothing that only we know speaks against a block that the rules allow."""
+        payload = decode_payload(block)
         return all(may_affirm(self.state, block, payload) for may_affirm in self._affirmed_by)
 
     def _may_follow(self, value: bytes) -> bool:

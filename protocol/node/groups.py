@@ -5,12 +5,13 @@ that rests on what is not here waits for it; and which group is ours. What becom
 is `group`'s business, what the node lacks `catch_up`'s. Spec: `spec/node.md`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from protocol.chain.view import ChainView
 from protocol.crypto import Signer
 from protocol.errors import NotYetKnown, ProtocolError
 from protocol.genesis import Genesis, network_id
+from protocol.group.absorption import absorbed
 from protocol.group.data_block import (
     CertifiedBlock,
     DataBlock,
@@ -21,6 +22,7 @@ from protocol.group.data_block import (
 from protocol.group.data_chain import DataChain
 from protocol.group.elsewhere import NotHeld
 from protocol.group.name import sibling
+from protocol.group.quorum import JointElectorate
 from protocol.group.succession import children, united
 from protocol.group.vote import GROUP_ELECTORATE, EquivocationProof, Statement
 from protocol.group.vote_guard import VoteGuard
@@ -35,8 +37,8 @@ from protocol.node.stored_block import PrunedBlock
 from protocol.node.waiting import Waiting
 from protocol.units import Hash32
 
-CLOSING = frozenset({Kind.SPLIT, Kind.MERGE})
-"""Kinds of blocks that end a chain."""
+CLOSING = frozenset({Kind.SPLIT, Kind.MERGE, Kind.ABSORB, Kind.LINK})
+"""Kinds of blocks that may end a chain, or make a union last."""
 MOVING = CLOSING | frozenset({Kind.EVIDENCE, Kind.RELOCATE, Kind.ADMIT, Kind.REMOVE})
 """Kinds of blocks after which a seat may be elsewhere."""
 
@@ -54,7 +56,7 @@ class Groups(LiveGroups):
         forwarding: Forwarding,
     ) -> None:
         """Take up every group's chain where the records end."""
-        super().__init__(signer.operator_key, records, genesis.parameters.challenge_failures)
+        super().__init__(signer.operator_key, records, chain, genesis.parameters.challenge_failures)
         self.affirmed_by: list[MayAffirm] = []
         """What a voter asks besides the rules before it prevotes a block, by those who can tell."""
         self._signer = signer
@@ -67,7 +69,9 @@ class Groups(LiveGroups):
         self._waiting = Waiting()
         self._decided: list[DataBlock] = []
         self._has_moved = True
-        self._begin(DataChain.from_genesis(genesis))
+        self._over: list[GroupMachine] = []
+        """Of groups that were absorbed: what else they certified counts for nothing, but may be named."""
+        self._replace((), [self._begin(DataChain.from_genesis(genesis))])
         self._load()
 
     @property
@@ -78,24 +82,36 @@ class Groups(LiveGroups):
     def wants(self) -> list[tuple[str, int]]:
         """Return (prefix, height) of the next block of each chain that may go on."""
         there = self._waiting.proven()
-        places = [(one.state.prefix, one.held_height + 1) for one in self if one.wants_more]
-        return [place for place in places if place not in there]
+        machines = [*self, *self._unions.values(), *(self._over if self._waiting.names_unknown() else ())]
+        places = {one.state.prefix: one.held_height + 1 for one in reversed(machines) if one.wants_more}
+        return [place for place in sorted(places.items()) if place not in there]
 
     # What happens.
 
     def restore(self, now: int) -> list[Effect]:
         """Take back what was said and heard about what is not decided yet."""
-        effects = [effect for machine in self for effect in machine.restore(now)]
+        effects = [effect for machine in self._voting() for effect in machine.restore(now)]
         return effects + self._go_on(now)
+
+    def _voting(self) -> tuple[GroupMachine, ...]:
+        """Return the machines of what is decided by votes: of the groups, and of unions to come."""
+        return (*self, *self._unions.values())
 
     def moved(self) -> None:
         """What could be decided moved: there may be more to propose, and to accept."""
-        self.own.moved()
+        for machine in self._ours():
+            machine.moved()
+
+    def _ours(self) -> tuple[GroupMachine, ...]:
+        """Return the machines in which we may have a vote: of our group, and of the union that it joins."""
+        own = self.own
+        union = self._unions.get(own.state.prefix[:-1]) if own.state.prefix else None
+        return (own,) if union is None else (own, union)
 
     def connected(self, height: int, now: int) -> list[Effect]:
         """A block joined our chain."""
         self._has_moved = True
-        effects = [effect for machine in self for effect in machine.connected(height)]
+        effects = [effect for machine in self._voting() for effect in machine.connected(height)]
         for certified in self._waiting.freed_at(height):
             effects += self._take_waiting(certified)
         return effects + self._go_on(now)
@@ -103,26 +119,28 @@ class Groups(LiveGroups):
     def disconnected(self) -> None:
         """A block left our chain."""
         self._has_moved = True
-        for machine in self:
+        for machine in self._voting():
             machine.disconnected()
 
     def receive(self, envelope: bytes, statement: Statement, now: int) -> list[Effect]:
         """Take a statement about a group's next block."""
-        machine = self._live.get(statement.electorate.removeprefix(GROUP_ELECTORATE))
+        prefix = statement.electorate.removeprefix(GROUP_ELECTORATE)
+        machine = self._live.get(prefix) or self._unions.get(prefix)
         return [] if machine is None else machine.receive(envelope, statement, now) + self._go_on(now)
 
     def tick(self, now: int, *, votes: bool = True) -> list[Effect]:
         """Try again what could not be taken before, let timeouts pass."""
         self.archive.written()
         effects: list[Effect] = []
-        for machine in self:
+        for machine in self._voting():
             effects += machine.agree()
         if self._has_moved:
             self._has_moved = False
             effects += self._take_left_over(now)
         effects += self._go_on(now)
-        if votes:  # nobody has a vote in two groups
-            effects += self.own.tick(now)
+        if votes:  # nobody has a vote in two groups, but in the union that his own is about to become
+            for machine in self._ours():
+                effects += machine.tick(now)
         return effects + self._go_on(now)
 
     def accuse(self, proof: EquivocationProof) -> list[Effect]:
@@ -130,8 +148,12 @@ class Groups(LiveGroups):
         return self.own.accuse(proof)
 
     def offer(self, candidates: Callable[[], Candidates], now: int) -> list[Effect]:
-        """Propose in our own group what comes next."""
-        return self.own.offer(candidates, now) + self._go_on(now)
+        """Propose in our own group what comes next, and in the union that it is about to become."""
+        own, *unions = self._ours()
+        effects = own.offer(candidates, now)
+        for machine in unions:
+            effects += machine.offer(Candidates, now)
+        return effects + self._go_on(now)
 
     def take_block(self, data: bytes, now: int) -> list[Effect]:
         """Take a certified block of any group; raises `ProtocolError` when it is none."""
@@ -144,10 +166,10 @@ class Groups(LiveGroups):
 
     # Inside.
 
-    def _begin(self, state: DataChain, *after: str) -> GroupMachine:
-        """Let a chain begin, in the place of those after which it comes."""
+    def _begin(self, state: DataChain, *after: tuple[str, int]) -> GroupMachine:
+        """Let a chain begin after these places; it is not that of a live group yet."""
         self.archive.lives.begin(state, after)
-        machine = GroupMachine(
+        return GroupMachine(
             state,
             self._signer,
             self._chain,
@@ -158,9 +180,6 @@ class Groups(LiveGroups):
             self._forwarding,
             self.affirmed_by,
         )
-        self._live = dict(sorted({**self._live, state.prefix: machine}.items()))
-        self._own = self._members = None
-        return machine
 
     def _load(self) -> None:
         """Take up after the last applied blocks, checking every one again that can be checked.
@@ -168,7 +187,7 @@ class Groups(LiveGroups):
         Raises `ValueError` for a record that is damaged.
         """
         for order, stored in self.archive.stored():
-            machine = self._live.get(decode_block(stored.block).prefix)
+            machine = self._machine(decode_block(stored.block))
             if machine is not None and machine.load(stored, order):
                 self._succeed(machine)
             elif isinstance(stored, PrunedBlock):
@@ -177,30 +196,95 @@ class Groups(LiveGroups):
                 self.archive.leave(order, stored)
         self.archive.take_new()
 
-    def _succeed(self, ended: GroupMachine) -> list[GroupMachine]:
-        """Let begin what comes after a chain, if it has ended; return the machines of that."""
-        state = ended.state
+    def _machine(self, block: DataBlock) -> GroupMachine | None:
+        """Return the machine of the chain in which a block may stand, or that of its group, or None."""
+        found = [one for one in (*self._voting(), *self._over) if one.state.prefix == block.prefix]
+        following = (one for one in found if one.state.head == block.previous)
+        return next(following, found[0] if found else None)
+
+    def _machine_with(self, block: DataBlock) -> GroupMachine:
+        """Return the machine of the chain that has applied a block."""
+        life = self.archive.lives.at(block.prefix, block.height)
+        assert life is not None
+        for machine in (*self._voting(), *self._over):
+            if machine.state.prefix == block.prefix and life.start <= machine.state.height <= life.end:
+                return machine
+        raise AssertionError(f"nobody has applied block {block.height} of group {block.prefix!r}")
+
+    def _succeed(self, machine: GroupMachine) -> list[GroupMachine]:
+        """Let begin what comes after a block that a chain has applied; return the machines of that."""
+        state = machine.state
+        if machine in self._over:
+            return self._go_on_void(state)
+        if state.prefix in self._unions:
+            return self._make_last(machine)
         if state.closed_by is Kind.SPLIT:
-            return self._replace((state.prefix,), children(state))
-        beside = self._live.get(sibling(state.prefix)) if state.closed_by is Kind.MERGE else None
-        if beside is None or beside.state.closed_by is not Kind.MERGE:
+            begun = [self._begin(child, (state.prefix, state.height)) for child in children(state)]
+            return self._replace((state.prefix,), begun)
+        if state.closed_by is Kind.ABSORB:
+            return self._absorb(state)
+        return self._unite(state) if state.closed_by is Kind.MERGE else []
+
+    def _go_on_void(self, state: DataChain) -> list[GroupMachine]:
+        """Follow the halves of an absorbed group as well, if it has split: they count for nothing either."""
+        if state.closed_by is Kind.SPLIT:
+            halves = [self._begin(child, (state.prefix, state.height)) for child in children(state)]
+            for half in halves:
+                half.end()
+            self._over += halves
+        return []
+
+    def _unite(self, state: DataChain) -> list[GroupMachine]:
+        """Let a union begin, if both siblings have ended; they stay until each has certified two links.
+
+        What either has certified since its MERGE block changes nothing in it.
+        """
+        beside = self._live.get(sibling(state.prefix))
+        is_there = state.prefix[:-1] in self._unions
+        if is_there or beside is None or beside.state.closed_by is not Kind.MERGE:
             return []
         zero, one = sorted((state, beside.state), key=lambda one: one.prefix)
-        return self._replace((zero.prefix, one.prefix), (united(zero, one),))
+        union = self._begin(united(zero, one), (zero.prefix, zero.ended_at), (one.prefix, one.ended_at))
+        self._unions[union.state.prefix] = union
+        return [union]
 
-    def _replace(self, ended: tuple[str, ...], begun: tuple[DataChain, ...]) -> list[GroupMachine]:
-        machines = [self._begin(state, *ended) for state in begun]
+    def _make_last(self, union: GroupMachine) -> list[GroupMachine]:
+        """Let a union take the place of its halves once it is bound."""
+        if isinstance(union.state.electorate, JointElectorate):
+            return []
+        prefix = union.state.prefix
+        del self._unions[prefix]
+        return self._replace((prefix + "0", prefix + "1"), [union])
+
+    def _absorb(self, taker: DataChain) -> list[GroupMachine]:
+        """Let the whole go on after a group has absorbed its sibling, and whatever that went on as end."""
+        assert taker.summons is not None
+        place = taker.summons.prefix, taker.summons.height
+        stopped = self.archive.state_at(*place)
+        assert stopped is not None
+        whole = self._begin(absorbed(taker, stopped), (taker.prefix, taker.height), place)
+        ended = [prefix for prefix in self._live if prefix.startswith(whole.state.prefix)]
+        self._over += [self._live[prefix] for prefix in ended if prefix != taker.prefix]
+        for prefix in [prefix for prefix in self._unions if prefix.startswith(whole.state.prefix)]:
+            self._unions.pop(prefix).end()
+        return self._replace(ended, [whole])
+
+    def _replace(self, ended: Sequence[str], begun: list[GroupMachine]) -> list[GroupMachine]:
+        """Let live groups end, and others be live in their place."""
+        self.archive.lives.change(ended, [machine.state for machine in begun])
         for prefix in ended:
-            self.archive.lives.end(prefix)
-            del self._live[prefix]
-        return machines
+            self._live.pop(prefix).end()
+        live = {**self._live, **{machine.state.prefix: machine for machine in begun}}
+        self._live = dict(sorted(live.items()))
+        self._own = self._members = None
+        return begun
 
     def _take(self, certified: CertifiedBlock) -> list[Effect]:
         """Hand a block to its group, or let it wait for what it rests on."""
         block = decode_block(certified.block)
         if self.archive.block_hash(block.prefix, block.height) is not None:
             return []
-        machine = self._live.get(block.prefix)
+        machine = self._machine(block)
         if machine is None or block.height > machine.held_height + 1:
             self._waiting.hold(certified, Hash32(block.previous), is_proven=False)
             return []
@@ -223,7 +307,7 @@ class Groups(LiveGroups):
     def _take_left_over(self, now: int) -> list[Effect]:
         """Take up what the record holds above the chains' heads, as far as our chain reaches."""
         effects: list[Effect] = []
-        for machine in self:
+        for machine in self._voting():
             height = machine.state.height
             while (
                 certified := self.archive.left_over(machine.state.prefix, machine.held_height + 1)
@@ -248,8 +332,7 @@ class Groups(LiveGroups):
     def _on_applied(self, hashed: Hash32, block: DataBlock, now: int) -> list[Effect]:
         self._decided.append(block)
         effects: list[Effect] = []
-        ended = self._live.get(block.prefix) if block.kind in CLOSING else None
-        begun = self._succeed(ended) if ended is not None else []
+        begun = self._succeed(self._machine_with(block)) if block.kind in CLOSING else []
         for machine in begun:
             effects += machine.open(now)
             self._has_moved = True

@@ -25,6 +25,7 @@ from protocol.group.membership import voters_of
 from protocol.group.quorum import Electorate, Voter
 from protocol.group.vote import LIST_ELECTORATE, EquivocationProof, Statement, value_hash
 from protocol.group.vote_guard import VoteGuard
+from protocol.node.absorbing import Absorbing, CertainSource
 from protocol.node.ballot import Ballot
 from protocol.node.effects import Announce, Effect, News, Persist
 from protocol.node.groups import Groups
@@ -63,12 +64,15 @@ class Lister:
         guard: VoteGuard,
         records: Records,
         topic: str,
+        absorbing: Absorbing,
     ) -> None:
         self._genesis = genesis
         self._network = network_id(genesis)
         self._chain = chain
         self._groups = groups
         self._source: ListSource = groups.archive
+        self._absorbing = absorbing
+        self._proposed: ListSource = CertainSource(groups.archive, absorbing)
         self._signer = signer
         self._guard = guard
         self._records = records
@@ -184,10 +188,10 @@ class Lister:
     def _is_valid(self, value: bytes) -> bool:
         """Whether our own blocks and chain give this very list."""
         try:
-            check_list(value, self._genesis, self.state, self._source, self._chain)
+            found = check_list(value, self._genesis, self.state, self._source, self._chain)
         except ProtocolError:
             return False
-        return True
+        return self._absorbing.may_build_on(found.header.heads)
 
     def _is_stranded(self, value: bytes) -> bool:
         """Whether this would be the list, but for a branch that our chain has left."""
@@ -210,9 +214,9 @@ class Lister:
             return []
         try:
             if not is_our_turn:
-                check_due(self._genesis, self.state, self._source, self._chain)
+                check_due(self._genesis, self.state, self._proposed, self._chain)
                 return self._ballot.wake(now)
-            ours = propose_list(self._genesis, self.state, self._source, self._chain)
+            ours = propose_list(self._genesis, self.state, self._proposed, self._chain)
         except NotYetKnown:
             return []
         return self._ballot.offer(encode(ours.header), now)

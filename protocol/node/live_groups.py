@@ -7,6 +7,7 @@ group's chain `group`'s. Spec: `spec/node.md`, `spec/membership.md`.
 
 from collections.abc import Iterator, Mapping
 
+from protocol.chain.view import ChainView
 from protocol.group.data_block import RegisterPayload
 from protocol.group.kinds.registers import read_entries
 from protocol.group.name import NAME_BITS, bits, home_draw
@@ -23,12 +24,14 @@ from protocol.units import Hash32, OperatorKey
 class LiveGroups:
     """The machines of the live groups, by prefix."""
 
-    def __init__(self, me: OperatorKey, records: Records, verdicts_kept: int) -> None:
+    def __init__(self, me: OperatorKey, records: Records, chain: ChainView, verdicts_kept: int) -> None:
         """Hold nothing yet; of each operator the verdicts of so many challenges are kept at hand."""
-        self.archive = Archive(records, verdicts_kept)
+        self.archive = Archive(records, chain, verdicts_kept)
         self._me = me
         self._live: dict[str, GroupMachine] = {}
         """Sorted."""
+        self._unions: dict[str, GroupMachine] = {}
+        """Of unions that are not there before each half has certified their first blocks."""
         self._own: GroupMachine | None = None
         self._members: frozenset[OperatorKey] | None = None
         self._book: RegistrationBook | None = None
@@ -84,8 +87,9 @@ class LiveGroups:
         return self._members
 
     def topics(self) -> tuple[str, ...]:
-        """Return the topic of the group in which we are a member, if we are."""
-        return (self.own.topic,) if self._me in self.own.state.membership else ()
+        """Return the topics of the group in which we are a member, and of what it is about to become."""
+        ours = (self.own.topic,) if self._me in self.own.state.membership else ()
+        return (*ours, *(one.topic for one in self._unions.values() if one.votes))
 
     def stamps_from(self, height: int) -> bool:
         """Whether our group's last block stamps a block of our chain at or above this chain height."""

@@ -5,6 +5,7 @@ time its chain is one *life*: it begins with what ended the lives before it, and
 so that (prefix, height) is one place for ever. Blocks themselves are kept by `archive`. Spec: `spec/node.md`.
 """
 
+from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from protocol.errors import InvalidBlock
 from protocol.group.data_block import DataBlock
 from protocol.group.data_chain import DataChain
 from protocol.group.membership import Member, Membership
+from protocol.group.void import Void
 from protocol.payout.list_header import Head
 from protocol.units import Hash32, OperatorKey
 
@@ -25,7 +27,12 @@ class Life:
     prefix: str
     start: int
     """The height with which it began; its own blocks stand above."""
-    parents: tuple["Life", ...]
+    parents: tuple[tuple["Life", int], ...]
+    """From which lives it comes, and up to what height of each."""
+    first: DataChain
+    """With what it began,"""
+    state: DataChain
+    """and where it stands."""
     hashes: list[Hash32]
     """What it began with, then its blocks."""
     memberships: list[tuple[int, Membership]]
@@ -61,25 +68,54 @@ class Lives:
         self._live: dict[str, Life] = {}
         self._heads: tuple[Head, ...] = ()
         self._digest: Hash32 | None = None
+        self._voids: dict[Void, None] = {}
+        self.void_blocks = 0
+        """How many blocks are here that do not count."""
 
-    def begin(self, state: DataChain, after: Iterable[str] = ()) -> None:
-        """Let a chain begin with this state, in the place of the live chains that it comes `after`."""
-        parents = tuple(self._live[prefix] for prefix in after)
-        life = Life(state.prefix, state.height, parents, [state.head], [(state.height, state.membership)])
-        self._lives.setdefault(state.prefix, []).append(life)
-        self._live[state.prefix] = life
+    def begin(self, state: DataChain, after: Iterable[tuple[str, int]] = ()) -> None:
+        """Let a chain begin with this state, after these places; it is not live yet."""
+        lives = [(self.at(*place), place[1]) for place in after]
+        life = Life(
+            prefix=state.prefix,
+            start=state.height,
+            parents=tuple((parent, height) for parent, height in lives if parent is not None),
+            first=state,
+            state=state,
+            hashes=[state.head],
+            memberships=[(state.height, state.membership)],
+        )
+        insort(self._lives.setdefault(state.prefix, []), life, key=lambda one: one.start)
+
+    def change(self, ended: Iterable[str], begun: Iterable[DataChain]) -> None:
+        """Let live chains go on no more, and others that have begun be live in their place."""
+        for prefix in ended:
+            del self._live[prefix]
+        for state in begun:
+            life = self.at(state.prefix, state.height)
+            assert life is not None
+            self._live[state.prefix] = life
+            for void in state.voids:
+                if void not in self._voids:
+                    self._voids[void] = None
+                    self.void_blocks = sum(map(self._count_void, self._lives))
         self._digest = None
 
-    def end(self, prefix: str) -> None:
-        """Let a chain go on no more: others have begun in its place."""
-        del self._live[prefix]
-        self._digest = None
+    def _count_void(self, prefix: str) -> int:
+        heights = (height for life in self._lives[prefix] for height in range(life.start + 1, life.end + 1))
+        return sum(self.is_void(prefix, height) for height in heights)
+
+    def is_void(self, prefix: str, height: int) -> bool:
+        """Whether a place does not count: its group was absorbed at a lower one."""
+        return any(void.covers(prefix, height) for void in self._voids)
 
     def extend(self, state: DataChain, order: int) -> None:
-        """Let a live chain's next block be that which has led to `state`."""
-        life = self._live[state.prefix]
+        """Let a chain's next block be that which has led to `state`."""
+        life = self.at(state.prefix, state.height - 1)
+        assert life is not None
+        life.state = state
         life.hashes.append(state.head)
         life.orders.append(order)
+        self.void_blocks += self.is_void(state.prefix, state.height)
         if state.membership is not life.memberships[-1][1]:
             life.memberships.append((state.height, state.membership))
         self._digest = None
@@ -102,10 +138,10 @@ class Lives:
         life = self.at(prefix, height)
         return None if life is None else life.hashes[height - life.start]
 
-    def head(self, prefix: str) -> Hash32 | None:
-        """Return the hash at which a live chain stands, or None when there is none."""
+    def live(self, prefix: str) -> DataChain | None:
+        """Return the state of a live chain, or None when there is none."""
         life = self._live.get(prefix)
-        return None if life is None else life.hashes[-1]
+        return None if life is None else life.state
 
     def heads(self) -> tuple[Head, ...]:
         """Return where the live chains stand, sorted by prefix."""
@@ -122,19 +158,27 @@ class Lives:
             self._digest = sha3_256(*map(encode, self._heads))
         return self._digest
 
-    def reach(self, heads: Iterable[Head]) -> dict[str, int]:
-        """Return by prefix the height up to which blocks count as of these heads, with all that led there."""
-        reach: dict[str, int] = {}
-        for life, height in self._up_to(heads):
-            reach[life.prefix] = max(height, reach.get(life.prefix, 0))
-        return dict(sorted(reach.items()))
+    def reach(self, heads: Iterable[Head]) -> dict[str, tuple[tuple[int, int], ...]]:
+        """Return by prefix which blocks count as of these heads, with all that led there.
 
-    def first_beyond(self, reach: Mapping[str, int]) -> Iterator[int]:
-        """Yield of each life the number of the first block above its prefix's height in `reach`."""
-        for lives in self._lives.values():
-            for life in lives:
-                height = max(reach.get(life.prefix, 0), life.start)
-                yield from life.orders_from(height + 1, 1)
+        Each time those above one height, and up to another.
+        """
+        found: dict[tuple[str, int], int] = {}
+        for life, height in self._up_to(heads):
+            place = life.prefix, life.start
+            found[place] = max(height, found.get(place, 0))
+        reach: dict[str, tuple[tuple[int, int], ...]] = {}
+        for (prefix, above), until in sorted(found.items()):
+            reach[prefix] = (*reach.get(prefix, ()), (above, until))
+        return reach
+
+    def first_beyond(self, reach: Mapping[str, Sequence[tuple[int, int]]]) -> Iterator[int]:
+        """Yield of each life the number of the first block that is out of reach, and not void."""
+        for life in (life for lives in self._lives.values() for life in lives):
+            within = (until for above, until in reach.get(life.prefix, ()) if above == life.start)
+            height = max(life.start, next(within, 0)) + 1
+            if not self.is_void(life.prefix, height):
+                yield from life.orders_from(height, 1)
 
     def _up_to(self, heads: Iterable[Head]) -> Iterator[tuple[Life, int]]:
         """Yield each life that led to these heads, with the height up to which it did."""
@@ -143,10 +187,10 @@ class Lives:
         while waiting:
             life, height = waiting.pop()
             yield life, height
-            for parent in life.parents:
+            for parent, until in life.parents:
                 if (parent.prefix, parent.start) not in seen:
                     seen.add((parent.prefix, parent.start))
-                    waiting.append((parent, parent.end))
+                    waiting.append((parent, until))
 
     def members(self, heads: Iterable[Head]) -> tuple[Member, ...]:
         """Return the members of all groups as of these heads, sorted by operator key.
@@ -159,6 +203,25 @@ class Lives:
                 if found.setdefault(OperatorKey(member.operator_key), member) is not member:
                     raise InvalidBlock(f"{member.operator_key.hex()[:16]} is a member in two groups")
         return tuple(found[key] for key in sorted(found))
+
+    def voids(self, heads: Iterable[Head]) -> tuple[Void, ...]:
+        """Return what does not count as of these heads."""
+        found = (void for life, _ in self._up_to(heads) for void in life.first.voids)
+        return tuple(dict.fromkeys(found))
+
+    def behind(self, prefix: str, height: int) -> dict[str, int]:
+        """Return by prefix the height up to which blocks are behind a place, its own included."""
+        return {line: spans[-1][1] for line, spans in self._reach_of(prefix, height).items()}
+
+    def spans(self, prefix: str, height: int) -> tuple[tuple[int, int], ...]:
+        """Return which blocks of the same prefix are behind a place, as `reach` does."""
+        return self._reach_of(prefix, height).get(prefix, ())
+
+    def _reach_of(self, prefix: str, height: int) -> dict[str, tuple[tuple[int, int], ...]]:
+        life = self.at(prefix, height)
+        if life is None:
+            return {}
+        return self.reach([Head(prefix=prefix, height=height, block_hash=life.hashes[0])])
 
     def _lives_of(self, heads: Iterable[Head]) -> Iterator[tuple[Life, Head]]:
         for head in heads:

@@ -27,6 +27,7 @@ from protocol.group.join_request import JoinRequest
 from protocol.group.resend import Resend
 from protocol.group.vote import LIST_ELECTORATE, Proposal, Vote
 from protocol.group.vote_guard import VoteGuard
+from protocol.node.absorbing import Absorbing
 from protocol.node.catch_up import CatchUp
 from protocol.node.effects import (
     Announce,
@@ -137,7 +138,8 @@ class Node:
         self.seating = Seating(genesis, signer, chain, self.groups, joins=joins)
         self.tracker = Tracker(genesis, signer, chain, records)
         self.kept_peers = KeptPeers(self.operator_key, self.groups, self.seating.mover, self.tracker)
-        self.lister = Lister(genesis, chain, self.groups, signer, guard, records, everybody)
+        self.absorbing = Absorbing(self.groups, guard, chain, self.network)
+        self.lister = Lister(genesis, chain, self.groups, signer, guard, records, everybody, self.absorbing)
         self._pruner = Pruner(self.groups, self.lister) if prunes else None
         self.catch_up = CatchUp(genesis, self.operator_key, self.groups, self.lister, everybody)
         self._statements = self._by_statement()
@@ -226,6 +228,7 @@ class Node:
         """A block joined the active chain; the chain view holds it already."""
         effects = self.tracker.connect(height, self.groups)
         effects += self.groups.connected(height, self._now) + self.lister.connected(height)
+        effects += self.absorbing.connected(height)
         effects += self.seating.look()
         self._has_moved = True
         return self._settle(effects)
@@ -421,6 +424,7 @@ class Node:
             endings=tuple(admissions.endings()),
             removals=(*self.resends.removals(), *admissions.removals()),
             moves=tuple(admissions.moves()),
+            absorbing=self.absorbing.candidates(),
         )
 
     def _on_decided(self, block: DataBlock) -> list[Effect]:

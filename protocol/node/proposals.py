@@ -22,6 +22,7 @@ from protocol.group.blockmaker import (
 )
 from protocol.group.data_block import (
     REGISTERS_MAX,
+    AbsorbPayload,
     AdmitPayload,
     Kind,
     Move,
@@ -45,7 +46,7 @@ from protocol.units import Hash32
 
 Make = Callable[[DataChain, ChainView, Elsewhere], bytes]
 """Returns a block that may follow this state; raises a `ProtocolError` when there is none at the moment."""
-WITNESSED = frozenset({Kind.ADMIT, Kind.RELOCATE, Kind.REMOVE})
+WITNESSED = frozenset({Kind.ABSORB, Kind.ADMIT, Kind.RELOCATE, Kind.REMOVE})
 """Kinds of which some blocks say what only a voter itself can see."""
 
 
@@ -62,6 +63,8 @@ class Candidates:
     """REMOVE blocks."""
     moves: tuple[Make, ...] = ()
     """RELOCATE blocks of those who join or return."""
+    absorbing: tuple[Make, ...] = ()
+    """ABSORB blocks."""
 
 
 def next_blocks(
@@ -92,6 +95,8 @@ def needs_witness(body: bytes) -> bool:
             return payload.why is Move.REJOIN
         case RemovePayload() as payload:
             return payload.reason in (Removal.SILENT, Removal.FORWARDING)
+        case AbsorbPayload():
+            return True
         case _:
             return False
 
@@ -103,6 +108,9 @@ def _makers(
     candidates: Candidates,
 ) -> Iterator[Make]:
     """Yield what could make a block, the most urgent first."""
+    if state.is_closed:
+        yield from map(_passing_over, candidates.absorbing)
+        return
     yield lambda state, chain, _: build_link(state, chain)
     yield lambda state, chain, _: build_evidence(state, chain, proofs)
     yield lambda state, chain, _: build_merge(state, chain)
@@ -110,6 +118,7 @@ def _makers(
     yield from (partial(_merge, merged) for merged in asking)
     if not asking:  # a large group that is waited for would split again each time its halves have merged
         yield lambda state, chain, _: build_split(state, chain)
+    yield from map(_passing_over, candidates.absorbing)
     yield from map(_passing_over, candidates.endings)
     if candidates.judged is not None:
         yield partial(_verdict, candidates.judged, archive)

@@ -61,7 +61,8 @@ class Pruner:
         reach = dict(self._archive.reach(heads))
         for head in self._archive.heads():
             kept = max(0, head.height - BLOCKS_KEPT)
-            reach[head.prefix] = min(kept, reach.get(head.prefix, 0))
+            spans = reach.get(head.prefix, ())
+            reach[head.prefix] = [(above, min(until, kept)) for above, until in spans]
         return self._archive.prunable_below(reach)
 
     def _is_contradicted(self) -> bool:

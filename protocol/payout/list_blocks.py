@@ -5,17 +5,18 @@ that belong into its list, those that came a period late included; and until whe
 for a missing one. Who is paid by them is left to `claims`. Spec: `spec/payout_list.md`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from protocol.chain.view import ChainView
 from protocol.errors import InvalidBlock, NotYetKnown
 from protocol.genesis import Genesis, period_heights
 from protocol.group.regions import uncovered
+from protocol.group.void import Void
 from protocol.payout.claims import VerdictRecord
 from protocol.payout.list_header import Head
 
-Reach = Mapping[str, int]
-"""By prefix, up to what height a list reads a group's blocks: its head, or where a former group ended."""
+Reach = Mapping[str, Sequence[tuple[int, int]]]
+"""By prefix, where a list reads a group's blocks: each time above one height, and up to another."""
 
 
 def period_challenges(genesis: Genesis, period: int) -> range:
@@ -94,23 +95,28 @@ def check_complete(
         )
 
 
-def check_heads(heads: Iterable[Head], reach: Reach, before: Iterable[Head]) -> None:
+def check_heads(
+    heads: Iterable[Head], reach: Reach, before: Iterable[Head], voids: Sequence[Void] = ()
+) -> None:
     """Raise `InvalidBlock` unless these heads, which reach so far, are of one moment, and none `before` them.
 
-    Heads are of two moments when one of them stands in a group that has ended behind another.
+    Heads are of two moments when one of them stands in a group that has ended behind another. What is void as
+    of these heads nobody need have behind him.
     """
     for head in heads:
-        behind = max(reach.get(head.prefix[:end], 0) for end in range(len(head.prefix) + 1))
+        prefixes = (head.prefix[:end] for end in range(len(head.prefix) + 1))
+        behind = max(until for prefix in prefixes for _, until in reach.get(prefix, ((0, 0),)))
         if behind > head.height:
             raise InvalidBlock(f"the stated heads are of no one moment: group {head.prefix!r} went on since")
     for head in before:
-        if reach.get(head.prefix, -1) < head.height:
+        is_behind = any(above <= head.height <= until for above, until in reach.get(head.prefix, ()))
+        if not is_behind and not any(void.covers(head.prefix, head.height) for void in voids):
             raise InvalidBlock(f"the stated heads are before those of the list before, in {head.prefix!r}")
 
 
 def is_within(reach: Reach, record: VerdictRecord) -> bool:
     """Whether a block stands up to where its group is read."""
-    return record.height <= reach.get(record.prefix, -1)
+    return any(above < record.height <= until for above, until in reach.get(record.prefix, ()))
 
 
 def _on_chain(

@@ -7,7 +7,6 @@ quorum's, and its signatures valid, is `protocol.group.certificate`'s to say. Sp
 """
 
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Annotated
 
 from protocol.codec import U32, Meta, Wire, replace
@@ -79,9 +78,13 @@ def expand_certificate(
 def least_certificate(certificate: Certificate, electorate: Electorate) -> Certificate:
     """Return the certificate with the fewest signatures that are a quorum's: those of the eldest signers."""
     eldest = sorted(certificate.signatures, key=lambda signed: (-electorate.age(signed[0]), signed[0]))
-    ages = list(accumulate(electorate.age(signer) for signer, _ in eldest))
-    enough = (count for count, age in enumerate(ages, 1) if electorate.reaches(Quorum.FINAL, count, age))
-    return replace(certificate, signatures=tuple(sorted(eldest[: next(enough, len(eldest))])))
+    weight, chosen = electorate.weight(), []
+    for signer, signature in eldest:
+        chosen.append((signer, signature))
+        weight.add(signer)
+        if weight.reaches(Quorum.FINAL):
+            break
+    return replace(certificate, signatures=tuple(sorted(chosen)))
 
 
 def _size(electorate: Electorate) -> int:

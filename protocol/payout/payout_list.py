@@ -16,6 +16,7 @@ from protocol.codec import U32, U64, Bytes32, Meta, Wire
 from protocol.errors import InvalidBlock, NotYetKnown, Stranded
 from protocol.genesis import Genesis, first_period, network_id, period_heights
 from protocol.group.membership import Member, Membership
+from protocol.group.void import Void
 from protocol.payout.claims import Claim, VerdictRecord, merge_entries, resolve_claims
 from protocol.payout.formula import divide_pool, period_pool
 from protocol.payout.list_blocks import (
@@ -83,10 +84,13 @@ class ListSource(Protocol):
         """Return the head of each group that there is, sorted by prefix: a partition of the name space."""
 
     def reach(self, heads: tuple[Head, ...]) -> Reach:
-        """Return by prefix up to what height blocks are behind these heads, which are held.
+        """Return by prefix which blocks are behind these heads, which are held.
 
-        Those of groups that have split or merged since are among them.
+        Those of groups that have split or merged since are among them, and none that are void.
         """
+
+    def voids(self, heads: tuple[Head, ...]) -> Sequence[Void]:
+        """Return what does not count as of these heads, which are held."""
 
     def block_hash(self, prefix: str, height: int) -> Hash32 | None:
         """Return the hash that a group had as its head at a data height, or None when that is not held.
@@ -176,7 +180,7 @@ def stranded_list(value: bytes, genesis: Genesis, state: ListState, source: List
     _check_heads(header.heads, source)
     listable = listable_challenges(genesis, state.period)
     reach = source.reach(header.heads)
-    check_heads(header.heads, reach, state.heads)
+    check_heads(header.heads, reach, state.heads, source.voids(header.heads))
     named = frozenset(header.blocks).difference(state.blocks)
     used = [
         record
@@ -284,7 +288,7 @@ def _list_up_to(
     """Return the list up to `heads` from what we hold; with `wait`, `NotYetKnown` while it is too early."""
     _buried_hash(genesis, period_heights(genesis, state.period)[1], chain)
     records, reach = _listable_records(genesis, state, source), source.reach(heads)
-    check_heads(heads, reach, state.heads)
+    check_heads(heads, reach, state.heads, source.voids(heads))
     if wait:
         check_complete(genesis, state.period, reach, records, chain)
     return compute_list(genesis, state, heads, reach, records, source.members(heads), chain)

@@ -151,7 +151,7 @@ def choosing_ms(chains: Chains, nodes: int, groups: int) -> float:
 
 def memory_bytes(chains: Chains) -> float:
     """Return what a node keeps in memory of each block, if every second one changes the members."""
-    state, archive = chains.states["0"], Archive(MemoryStore(), 1)
+    state, archive = chains.states["0"], Archive(MemoryStore(), chains.chain, 1)
     archive.lives.begin(state)
     tracemalloc.start()
     for number in range(REMEMBERED):

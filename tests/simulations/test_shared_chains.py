@@ -92,8 +92,12 @@ class Held:
             else None
         )
 
-    def registers(self, prefix: str, after: int) -> tuple[Standing, ...]:
+    def registers(self, prefix: str, after: int, until: int | None = None) -> tuple[Standing, ...]:
         return ()
+
+    def state_at(self, prefix: str, height: int) -> DataChain | None:
+        here = place().state
+        return here if (here.prefix, here.height) == (prefix, height) else None
 
 
 def _block() -> tuple[DataBlock, Payload]:

@@ -33,6 +33,7 @@ from protocol.group.kinds.links import with_members
 from protocol.group.membership import Member, Membership, genesis_membership
 from protocol.group.name import bits, matches, sibling
 from protocol.group.succession import children, united
+from protocol.group.void import Void
 from protocol.parameters import DEVNET
 from protocol.payout.claims import VerdictRecord
 from protocol.payout.list_header import Head
@@ -106,7 +107,10 @@ class Groups(Group):
             self._go_on(pair, (united(*pair),))
 
     def link(self, prefix: str) -> None:
+        """Let a group make the link that is due, or the two with which a union begins."""
         self.advance(build_link(self.at(prefix), self.chain))
+        if self.state.link_due:
+            self.advance(build_link(self.state, self.chain))
 
     def split(self, prefix: str = "") -> None:
         """Let a group split, and its halves make their first links."""
@@ -187,10 +191,14 @@ class Groups(Group):
     def standing(self, block_hash: bytes) -> Standing | None:
         return self.standings.get(Hash32(block_hash))
 
-    def registers(self, prefix: str, after: int) -> Sequence[Standing]:
+    def registers(self, prefix: str, after: int, until: int | None = None) -> Sequence[Standing]:
         mine = (one for one in self.standings.values() if one.block.prefix == prefix)
         found = [one for one in mine if isinstance(one.payload, RegisterPayload) and one.block.height > after]
+        found = [one for one in found if until is None or one.block.height <= until]
         return sorted(found, key=lambda one: one.block.height)
+
+    def state_at(self, prefix: str, height: int) -> DataChain | None:
+        return self.past.get((prefix, height))
 
     # What payout lists ask.
 
@@ -200,15 +208,21 @@ class Groups(Group):
             for prefix, state in sorted(self.states.items())
         )
 
-    def reach(self, heads: tuple[Head, ...]) -> dict[str, int]:
-        found: dict[str, int] = {}
+    def reach(self, heads: tuple[Head, ...]) -> dict[str, tuple[tuple[int, int], ...]]:
+        found: dict[tuple[str, int], int] = {}
         waiting = [(head.prefix, head.height) for head in heads]
         while waiting:
             prefix, height = waiting.pop()
-            found[prefix] = max(height, found.get(prefix, 0))
             start = max(start for other, start in self.births if other == prefix and start <= height)
+            found[prefix, start] = max(height, found.get((prefix, start), 0))
             waiting += self.births[prefix, start]
-        return found
+        reach: dict[str, tuple[tuple[int, int], ...]] = {}
+        for (prefix, start), height in sorted(found.items()):
+            reach[prefix] = (*reach.get(prefix, ()), (start, height))
+        return reach
+
+    def voids(self, heads: tuple[Head, ...]) -> tuple[Void, ...]:
+        return ()
 
     def block_hash(self, prefix: str, height: int) -> Hash32 | None:
         state = self.past.get((prefix, height))

@@ -13,6 +13,7 @@ from protocol.crypto import SIGNATURE_SIZE, Signer, secp256k1_public_key, sha3_2
 from protocol.genesis import Baton, Genesis, GenesisMember, Treasury, encode_genesis
 from protocol.group.membership import Member, genesis_membership
 from protocol.group.quorum import Electorate
+from protocol.group.void import Void
 from protocol.group.vote import LIST_ELECTORATE, Phase, Slot, vote_body
 from protocol.parameters import DEVNET
 from protocol.payout.claims import VerdictRecord
@@ -133,8 +134,11 @@ class World:
         height = len(self.blocks) - 1
         return (Head(prefix="", height=height, block_hash=self.blocks[height]),)
 
-    def reach(self, heads: tuple[Head, ...]) -> dict[str, int]:
-        return {head.prefix: head.height for head in heads}
+    def reach(self, heads: tuple[Head, ...]) -> dict[str, list[tuple[int, int]]]:
+        return {head.prefix: [(-1, head.height)] for head in heads}
+
+    def voids(self, heads: tuple[Head, ...]) -> tuple[Void, ...]:
+        return ()
 
     def block_hash(self, prefix: str, height: int) -> Hash32 | None:
         return self.blocks[height] if not prefix and height < len(self.blocks) else None

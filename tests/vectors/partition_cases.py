@@ -104,4 +104,5 @@ def register(world: Recorder, prefix: str) -> None:
 
 def link(world: Recorder, *prefixes: str) -> None:
     for prefix in prefixes:
-        world.advance(build_link(world.at(prefix), world.chain))
+        while world.at(prefix).link_due:
+            world.advance(build_link(world.state, world.chain))

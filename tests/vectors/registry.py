@@ -21,6 +21,7 @@ MODULES = (
     "tests.vectors.forwarding_cases",
     "tests.vectors.partition_cases",
     "tests.vectors.node_cases",
+    "tests.vectors.absorb_cases",
     "tests.vectors.join_proof_cases",
     "tests.vectors.moves_cases",
     "tests.vectors.embedded_chain_cases",

@@ -12,6 +12,7 @@ from protocol.errors import InvalidBlock
 from protocol.group.data_block import DataBlock, LinkPayload
 from protocol.group.elsewhere import Around
 from protocol.group.membership import Membership
+from protocol.group.quorum import JointElectorate
 from protocol.group.state import GroupState
 from protocol.units import OperatorKey
 
@@ -24,12 +25,21 @@ def check_link(state: GroupState, block: DataBlock, payload: LinkPayload, around
 
 
 def after_link(state: GroupState, block: DataBlock, payload: LinkPayload, around: Around) -> GroupState:
-    """Return the state after a link: if it counts, every member has seen one event more."""
+    """Return the state after a link: if it counts, every member has seen one event more.
+
+    A union's halves certify its first links each for itself.
+    """
     events = state.events
     if state.gate_open and state.link_counts:
         keys = (OperatorKey(member.operator_key) for member in state.membership.members)
         events = MappingProxyType({key: events.get(key, 0) + 1 for key in keys})
-    return replace(state, link=payload.number, events=events, gate_open=False, link_counts=True)
+    state = replace(state, link=payload.number, events=events, gate_open=False, link_counts=True)
+    joint = state.electorate
+    if isinstance(joint, JointElectorate):
+        if joint.blocks > 1:
+            return replace(state, electorate=replace(joint, blocks=joint.blocks - 1), link_due=True)
+        return replace(state, electorate=state.membership.voters())
+    return state
 
 
 def with_members(state: GroupState, membership: Membership, *, counts: bool = True) -> GroupState:

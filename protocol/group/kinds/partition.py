@@ -26,7 +26,7 @@ def halves(state: GroupState) -> tuple[int, int]:
 
 def may_split(state: GroupState) -> bool:
     """Whether both halves would have a voter more than a group needs."""
-    if state.is_closed or len(state.prefix) == PREFIX_BITS_MAX:
+    if state.is_closed or state.summons or len(state.prefix) == PREFIX_BITS_MAX:
         return False
     return min(halves(state)) > state.genesis.parameters.group_size
 
@@ -34,7 +34,7 @@ def may_split(state: GroupState) -> bool:
 def must_merge(state: GroupState) -> bool:
     """Whether there are too few voters, and a sibling to go on with."""
     is_small = len(state.electorate) < state.genesis.parameters.group_size
-    return is_small and state.prefix != "" and not state.is_closed
+    return is_small and state.prefix != "" and not state.is_closed and not state.summons
 
 
 def asks_to_merge(state: GroupState, merged: Standing) -> bool:
@@ -43,7 +43,7 @@ def asks_to_merge(state: GroupState, merged: Standing) -> bool:
     One from before the last split of the group that both were does not: it has its union behind it.
     """
     group = merged.block.prefix
-    if state.is_closed or not isinstance(merged.payload, MergePayload) or not group:
+    if state.is_closed or state.summons or not isinstance(merged.payload, MergePayload) or not group:
         return False
     is_beside_us = covers(sibling(group), state.prefix)
     return is_beside_us and merged.block.height > state.splits[len(group) - 1]

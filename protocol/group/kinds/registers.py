@@ -70,7 +70,7 @@ def take_up(
         by_prefix.setdefault(standing.block.prefix, []).append(standing)
     for prefix, standings in sorted(by_prefix.items()):
         standings.sort(key=lambda standing: standing.block.height)
-        due = around.elsewhere.registers(prefix, read.get(prefix, 0))[: len(standings)]
+        due = around.elsewhere.registers(prefix, read.get(prefix, 0), standings[-1].block.height)
         if prefix == state.prefix or [one.block_hash for one in due] != [s.block_hash for s in standings]:
             raise InvalidBlock(f"REGISTER blocks of group {prefix!r} are not taken up in their order, once")
         for standing in standings:

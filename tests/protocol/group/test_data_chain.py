@@ -105,7 +105,7 @@ def test_a_certified_block_moves_the_chain_on() -> None:
         ({"stamp_height": 1 << 40}, NotYetKnown, "not buried"),
         ({"stamp_height": 11}, InvalidBlock, "another one here"),
         ({"stamp_hash": b"\x01" * 32}, InvalidBlock, "another one here"),
-        ({"kind": Kind.ABSORB}, InvalidBlock, "not made by this version"),
+        ({"kind": Kind.ABSORB}, InvalidBlock, "does not belong into a block of kind ABSORB"),
         ({"payload": b""}, InvalidBlock, "truncated"),
     ],
 )

@@ -133,7 +133,8 @@ def check_books(walk: Walk) -> None:
         book, due = taken_up(world, prefix)
         assert book == everything, prefix
         own = world.reach(tuple(head for head in world.heads() if head.prefix == prefix))
-        assert all(one.block.height > own.get(one.block.prefix, 0) for one in due)
+        spans = [(one.block.height, own.get(one.block.prefix, ())) for one in due]
+        assert not any(above < height <= until for height, found in spans for above, until in found)
 
 
 def taken_up(world: Groups, prefix: str) -> tuple[RegistrationBook, list[Standing]]:

@@ -3,16 +3,19 @@
 import pytest
 
 from protocol.codec import replace
-from protocol.errors import NotYetKnown
+from protocol.errors import InvalidBlock, NotYetKnown
+from protocol.group.void import Void
 from protocol.parameters import ZEN
 from protocol.payout.list_blocks import (
     Reach,
     check_complete,
+    check_heads,
     lateness_deadline,
     listable_challenges,
     period_challenges,
     select_records,
 )
+from protocol.payout.list_header import Head
 from tests.support.payout_world import World, make_genesis
 
 
@@ -62,8 +65,9 @@ def test_own_and_late_challenges_are_selected_once() -> None:
 
 def test_blocks_above_the_head_are_left_out() -> None:
     world = judged(3, 4, 5)
-    assert select(world, 1, {"": 2}) == [3, 4]
-    assert select(world, 1, {"0": 2}) == []
+    assert select(world, 1, {"": [(0, 2)]}) == [3, 4]
+    assert select(world, 1, {"0": [(0, 2)]}) == []
+    assert select(world, 1, {"": [(0, 1), (2, 3)]}) == [3, 5]
 
 
 def test_a_challenge_whose_anchor_left_the_chain_is_void() -> None:
@@ -82,7 +86,7 @@ def test_one_block_handed_over_twice_counts_once() -> None:
 
 def complete(world: World, head_height: int | None = None) -> None:
     height = len(world.blocks) - 1 if head_height is None else head_height
-    check_complete(world.genesis, 1, {"": height}, world.records, world.chain)
+    check_complete(world.genesis, 1, {"": [(0, height)]}, world.records, world.chain)
 
 
 def test_a_list_with_all_its_challenges_need_not_wait() -> None:
@@ -118,10 +122,10 @@ def test_a_late_block_that_we_hold_may_not_be_left_out_so_soon_either() -> None:
     late = world.judge(4)
     deadline = lateness_deadline(world.genesis, 2)
     world.chain.mine_to(deadline + 7)
-    reach = {"": late.height - 1}
+    reach = {"": [(0, late.height - 1)]}
     with pytest.raises(NotYetKnown, match=f"challenge 4 .* until height {deadline + 8}"):
         check_complete(world.genesis, 2, reach, world.records, world.chain)
-    check_complete(world.genesis, 2, {"": late.height}, world.records, world.chain)
+    check_complete(world.genesis, 2, {"": [(0, late.height)]}, world.records, world.chain)
     world.chain.mine()
     check_complete(world.genesis, 2, reach, world.records, world.chain)
 
@@ -131,12 +135,12 @@ def test_every_region_must_be_judged_by_whatever_groups() -> None:
     for seq in (3, 4):
         world.judge(seq)
     for prefix in ("0", "10", "11"):
-        reach = {part: 9 for part in ("", "0", "10", "11")}
+        reach = {part: [(0, 9)] for part in ("", "0", "10", "11")}
         with pytest.raises(NotYetKnown, match="challenge 5"):
             check_complete(world.genesis, 1, reach, world.records, world.chain)
         world.judge(5, prefix=prefix)
     check_complete(world.genesis, 1, reach, world.records, world.chain)
-    reach["11"] = world.records[-1].height - 1
+    reach["11"] = [(0, world.records[-1].height - 1)]
     with pytest.raises(NotYetKnown, match="challenge 5 has no verdict of 11"):
         check_complete(world.genesis, 1, reach, world.records, world.chain)
 
@@ -148,9 +152,9 @@ def test_parts_that_other_groups_judge_are_waited_for_a_challenge_longer_once_we
     world.judge(5, prefix="0")
     deadline = lateness_deadline(world.genesis, 1)
     world.chain.mine_to(deadline)
-    check_complete(world.genesis, 1, {"": 9, "0": 9, "1": 9}, world.records, world.chain)
+    check_complete(world.genesis, 1, {part: [(0, 9)] for part in ("", "0", "1")}, world.records, world.chain)
     world.judge(5, prefix="10")
-    reach = {"": 9, "0": 9, "10": 3, "11": 9}
+    reach = {"": [(0, 9)], "0": [(0, 9)], "10": [(0, 3)], "11": [(0, 9)]}
     with pytest.raises(NotYetKnown, match=rf"of 1 .* until height {deadline + 8}"):
         check_complete(world.genesis, 1, reach, world.records, world.chain)
     world.chain.mine_to(deadline + 8)
@@ -163,3 +167,16 @@ def test_deadline_of_zen() -> None:
         lateness_deadline(replace(genesis, parameters=ZEN, first_challenge_height=576), 1)
         == 8_063 + 100 + 576
     )
+
+
+def test_heads_never_go_back_but_behind_what_became_void() -> None:
+    before = [Head(prefix=part, height=7, block_hash=bytes(32)) for part in "01"]
+    whole = Head(prefix="", height=99, block_hash=bytes(32))
+    void = Void(prefix="1", above=5, beside=8, through=90, silent_since=1, stamp_height=2)
+    reach = {"": [(0, 3), (90, 99)], "0": [(3, 8)], "1": [(3, 5)]}
+    with pytest.raises(InvalidBlock, match="before those of the list before, in '1'"):
+        check_heads([whole], reach, before)
+    check_heads([whole], reach, before, [void])
+    with pytest.raises(InvalidBlock, match="in '0'"):
+        check_heads([whole], {**reach, "0": [(3, 6)]}, before, [void])
+    check_heads([whole], {**reach, "1": [(3, 5), (95, 97)]}, before, [void])

@@ -292,7 +292,7 @@ def test_a_certified_list_is_not_held_back_by_our_own_waiting() -> None:
     world.chain.mine_to(lateness_deadline(world.genesis, 1))
     head = Head(prefix="", height=2, block_hash=world.blocks[2])
     without = compute_list(
-        world.genesis, world.state, (head,), {"": 2}, world.records, world.next_members, world.chain
+        world.genesis, world.state, (head,), {"": [(0, 2)]}, world.records, world.next_members, world.chain
     )
     value = encode(without.header)
     with pytest.raises(NotYetKnown, match="challenge 5"):
