@@ -13,7 +13,9 @@ from protocol.units import Hash32
 WAITING_MAX = 1_024
 """Blocks that wait at one time."""
 WAITING_BYTES_MAX = 64 << 20
-"""Bytes of blocks that wait at one time."""
+"""Bytes of blocks and certificates that wait at one time."""
+SIGNATURE_BYTES = 256
+"""What one signature of a certificate takes in memory: nobody has checked how many there should be."""
 
 Needs = Hash32 | int
 """The hash of a data block, or a height of the chain."""
@@ -44,7 +46,7 @@ class Waiting:
         """Let a block wait for something."""
         hashed, block = block_hash(certified.block), decode_block(certified.block)
         self._drop(hashed)
-        size = len(certified.block)
+        size = len(certified.block) + SIGNATURE_BYTES * len(certified.certificate.signatures)
         self._entries[hashed] = _Entry(certified, needs, (block.prefix, block.height), size, is_proven)
         self._bytes += size
         if not isinstance(needs, int):

@@ -14,7 +14,7 @@ from protocol.node.mover import Mover
 from protocol.node.tickets import Tickets
 from protocol.node.voids import Voids
 from protocol.units import Hash32, OperatorKey
-from tests.support.moves_world import Moves
+from tests.support.moves_world import JOINERS, Moves
 from tests.support.operators import Operator
 from zenp2p.api.context import Context
 from zenp2p.api.network_view import NetworkView
@@ -108,3 +108,25 @@ class Seats:
 
     def problems(self) -> list[str]:
         return list(self._words.problems(self._seat.now()))
+
+
+def asking(seq: int = 2) -> Moves:
+    """A network in which the first joiner is registered and was found VALID."""
+    world = Moves()
+    world.enrol(JOINERS[0])
+    world.hold(seq)
+    return world
+
+
+def large_source(seq: int = 2) -> tuple[Moves, Operator, Hash32]:
+    """A network in which a member of group 0 is on its way to the other one, with its ticket."""
+    for number in range(20):
+        world = Moves()
+        world.chain.mine(salt=bytes([number]))
+        world.hold(seq)
+        one = world.voters("0")[0]
+        world.give_events(one, 9)
+        ticket = world.relocate("0")
+        if one.key not in world.states["0"].membership:
+            return world, one, ticket
+    raise AssertionError("every name falls to the old group")

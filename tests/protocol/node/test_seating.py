@@ -20,3 +20,21 @@ def test_what_a_chain_begins_with_is_no_block_that_could_be_handed_over() -> Non
     for number, other in enumerate(network.founders):
         hand_over._begin(other.key, "0", 2 + number % 2)
         assert hand_over._asked[other.key].height in (2, 3)
+
+
+def test_who_had_to_go_for_a_shared_address_is_no_member_for_anybody_any_more() -> None:
+    """No block of its own says so: it went on being asked for blocks as one of the members."""
+    network = Halves()
+    network.mine_to(12)
+    one, other = network.of("0")[:2]
+    network.submit(one, other.envelope(2, network=network[one].node.network, ip=one.ip))
+    for _ in range(40):
+        states = [machine.state for machine in network[one].node.groups]
+        gone = next((key for state in states for key in state.left), None)
+        if gone is not None:
+            break
+        network.mine()
+    assert gone in (one.key, other.key)
+    network.run(1_000)
+    for peer in network.peers.values():
+        assert gone not in peer.node.groups.members

@@ -4,7 +4,7 @@ import pytest
 
 from protocol.codec import encode
 from protocol.group.certificate import Certificate
-from protocol.group.data_block import CertifiedBlock, DataBlock, Kind, block_hash
+from protocol.group.data_block import CertifiedBlock, DataBlock, Kind, block_hash, decode_block
 from protocol.node import waiting as module
 from protocol.node.waiting import Waiting
 from protocol.units import Hash32
@@ -12,7 +12,7 @@ from protocol.units import Hash32
 NEEDED, OTHER = Hash32(b"\x01" * 32), Hash32(b"\x02" * 32)
 
 
-def block(height: int, *, prefix: str = "0", size: int = 10) -> CertifiedBlock:
+def block(height: int, *, prefix: str = "0", size: int = 10, signatures: int = 0) -> CertifiedBlock:
     body = encode(
         DataBlock(
             network=bytes(32),
@@ -26,7 +26,11 @@ def block(height: int, *, prefix: str = "0", size: int = 10) -> CertifiedBlock:
         )
     )
     certificate = Certificate(
-        electorate=f"group:{prefix}", height=height, round=0, block_hash=block_hash(body), signatures=()
+        electorate=f"group:{prefix}",
+        height=height,
+        round=0,
+        block_hash=block_hash(body),
+        signatures=tuple((number.to_bytes(32, "big"), bytes(64)) for number in range(signatures)),
     )
     return CertifiedBlock(block=body, certificate=certificate)
 
@@ -81,3 +85,13 @@ def test_the_oldest_are_dropped_by_size(monkeypatch: pytest.MonkeyPatch) -> None
         waiting.hold(block(height, size=1_000), height, is_proven=True)
     assert len(waiting) == 2 and waiting._bytes == 2 * size
     assert waiting.freed_at(99) == [block(7, size=1_000), block(8, size=1_000)] and waiting._bytes == 0
+
+
+def test_certificates_that_nobody_has_checked_fill_the_room_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some hundred small blocks with a megabyte of signatures each would have filled the memory."""
+    monkeypatch.setattr(module, "WAITING_BYTES_MAX", 100_000)
+    waiting = Waiting()
+    for height in range(1, 11):
+        waiting.hold(block(height, signatures=100), NEEDED, is_proven=False)
+    assert len(waiting) == 3
+    assert [decode_block(one.block).height for one in waiting.freed_by(NEEDED)] == [8, 9, 10]
