@@ -11,7 +11,7 @@ from enum import IntEnum
 GROWTH_MAX = 60
 """Rounds after which timeouts stop growing (at 31 times the first one)."""
 RESEND_SLOWEST = 8
-"""Own statements are sent again after 1, 2, 4 and then every 8 timeouts of the round."""
+"""Own statements are sent again after 1, 2, 4 and then every 8 timeouts; a new one after 1 again."""
 
 
 class Timer(IntEnum):
@@ -77,6 +77,12 @@ class Pace:
         self._resend_steps = min(2 * self._resend_steps, RESEND_SLOWEST)
         self._resend_at = now_ms + self._resend_steps * self._timeout
         return True
+
+    def said(self, now_ms: int) -> None:
+        """Something new was said: it is sent again soon, however slow the resending has become by now."""
+        if self._resend_at is not None:
+            self._resend_at = min(self._resend_at, now_ms + self._timeout)
+            self._resend_steps = 1
 
     def next_deadline(self) -> int | None:
         """Return the earliest millisecond at which something is due, or None."""

@@ -28,7 +28,7 @@ from protocol.group.vote import (
 from protocol.units import Hash32, OperatorKey
 
 SHOWN_VOTES_MAX = 256
-"""Others' prevotes shown to prove a fresh lock; larger electorates rely on gossip for them."""
+"""Prevotes shown to prove a fresh lock; larger electorates rely on gossip for them."""
 
 
 class Rounds:
@@ -82,6 +82,7 @@ class Rounds:
         if self.me is not None and self.spoken.allows(place, content):
             self.spoken.remember(place, content)
             self._log.pin(self.spoken.locked_round)
+            self._pace.said(self._now)
             self._out.append(Sign(self._slot(phase), content, body))
 
     def _slot(self, phase: Phase) -> Slot:
@@ -258,9 +259,9 @@ class Rounds:
         if self._shown or self.valid_round != self.round or not self._pace.has_fired(Timer.SHOW):
             return False
         log, block_hash = self._log.at(self.round), self.valid_hash
+        if log.prevotes.heads(block_hash) > SHOWN_VOTES_MAX:
+            return False  # this is asked again at each vote: nothing may be sorted for it
         votes = [envelope for voter, envelope in log.prevotes.envelopes(block_hash) if voter != self.me]
-        if len(votes) > SHOWN_VOTES_MAX:
-            return False
         offers = [offer.envelope for offer in log.offers if offer.hash == block_hash]
         self._shown = offers + votes
         self._out.extend(Resend(envelope) for envelope in self._shown)

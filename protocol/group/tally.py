@@ -75,6 +75,11 @@ class Tally:
         weight = self._weights.get(block_hash)
         return weight is not None and weight.reaches(Quorum.THIRD)
 
+    def heads(self, block_hash: bytes) -> int:
+        """Return how many are counted for `block_hash`."""
+        weight = self._weights.get(block_hash)
+        return 0 if weight is None else weight.heads
+
     def envelopes(self, block_hash: bytes) -> list[tuple[bytes, bytes]]:
         """Return (voter, envelope) of the votes for `block_hash`, sorted by voter."""
         return sorted((voter, vote[1]) for voter, vote in self._votes.items() if vote[0] == block_hash)

@@ -16,9 +16,11 @@ class Limits:
     """Bytes of one message, request or reply."""
     batch_max: int = 256
     """Messages in one list that `received` hands over."""
-    gossip_pending_max: int = 4096
+    gossip_pending_max: int = 16_384
     gossip_bytes_pending_max: int = 64 << 20
-    """Gossip messages, and their bytes, waiting for the daemon; then the oldest is dropped and counted."""
+    """Gossip messages, and their bytes, waiting for the daemon; then the oldest is dropped and counted.
+
+    5,000 voters that vote on a list at once do so twice within moments."""
     gossip_bytes_cached_max: int = 32 << 20
     """Bytes of gossip messages kept to be handed on when asked for; then new ones are not kept."""
     direct_pending_max: int = 64

@@ -144,6 +144,20 @@ def test_resending_backs_off() -> None:
     assert gaps[:5] == [100, 200, 400, 800, 800] and max(gaps) == RESEND_SLOWEST * 100
 
 
+def test_what_is_new_is_sent_again_soon_and_nothing_is_ever_put_off() -> None:
+    pace = Pace(100)
+    pace.said(0)
+    assert pace.next_deadline() is None, "no round has begun"
+    pace.enter(0, 0)
+    pace.said(50)
+    assert pace.next_deadline() == 100, "what was said before is not put off"
+    times = [now for now in range(0, 5_000) if pace.resend_due(now)]
+    assert times[-1] > 4_000
+    pace.said(5_000)
+    again = [now for now in range(5_000, 5_900) if pace.resend_due(now)]
+    assert again == [5_100, 5_300, 5_700]
+
+
 # Own statements.
 
 
