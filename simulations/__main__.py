@@ -1,4 +1,4 @@
-"""`python -m simulations`: the node machine under faults, and how members age.
+"""`python -m simulations`: the node machine under faults, how members age, how all agree on a list.
 
 Answers for: the command line and the exit code: 0 only when everything is as it must be.
 Spec: `spec/simulation.md`.
@@ -10,14 +10,16 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from simulations.list_vote import ListOptions, vote_on_list
+from protocol.genesis import MEMBERS_MAX
+from simulations.list_options import Dishonesty, ListOptions
+from simulations.list_run import run_list
 from simulations.options import ALL_FAULTS, Fault, Options, Plant
 from simulations.report import run_seeds
 from simulations.residence import reside
 
 NODES_MIN, NODES_MAX = 4, 40
-VOTERS_MIN = 40
-"""Twice the voters that run all their rules."""
+VOTERS_MIN = 4
+PERCENT_MAX = 33
 
 
 def parse_faults(text: str) -> frozenset[Fault]:
@@ -38,12 +40,13 @@ def _nodes(text: str) -> int:
     return int(text)
 
 
-def _count(least: int) -> Callable[[str], int]:
-    """Return a reader of whole numbers from `least` on."""
+def _count(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return a reader of whole numbers from `least` on, up to `most`."""
+    limits = f"from {least} on" if most is None else f"from {least} to {most}"
 
     def read(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"a whole number from {least} on")
+        if not text.isdecimal() or int(text) < least or (most is not None and int(text) > most):
+            raise argparse.ArgumentTypeError(f"a whole number {limits}")
         return int(text)
 
     return read
@@ -61,19 +64,31 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_list(ballot: argparse.ArgumentParser) -> None:
-    ballot.add_argument("--voters", type=_count(VOTERS_MIN), default=5_000, help="of the whole network")
+    voters = _count(VOTERS_MIN, MEMBERS_MAX)
+    ballot.add_argument("--voters", type=voters, default=5_000, help="of the whole network")
+    ballot.add_argument("--machines", type=_count(1), default=16, help="voters that are machines")
+    ballot.add_argument(
+        "--dishonest", type=Dishonesty, choices=list(Dishonesty), default=Dishonesty.NONE, help="what some do"
+    )
+    ballot.add_argument("--percent", type=_count(1, PERCENT_MAX), default=30, help="of voters who do so")
     ballot.add_argument("--seed", type=_count(0), default=0, help="number of the run")
     ballot.add_argument("--json", action="store_true", help="print nothing but one JSON line")
     ballot.set_defaults(run=_run_list)
 
 
 def _run_list(given: argparse.Namespace) -> int:
-    started = time.monotonic()
-    outcome = vote_on_list(given.seed, ListOptions(voters=given.voters))
-    for text in outcome.violations:
-        _tell(f"VIOLATION {text}")
-    print(outcome.as_json(time.monotonic() - started))
-    return 0 if outcome.clean else 1
+    options = ListOptions(
+        voters=given.voters,
+        machines=given.machines,
+        dishonesty=given.dishonest,
+        dishonest_percent=given.percent,
+    )
+    outcome = run_list(given.seed, options)
+    print(json.dumps(outcome.as_dict()))
+    if not outcome.is_agreed:
+        _tell(f"{outcome.decided} of {outcome.machines} machines have {outcome.values} different lists")
+        _tell(f"a wallet refuses {outcome.violations} of them")
+    return 0 if outcome.is_agreed else 1
 
 
 def _add_residence(residence: argparse.ArgumentParser) -> None:

@@ -1,10 +1,11 @@
-"""A network of thousands of founders at the end of its first period, as every voter holds it.
+"""A network of thousands of founders in many groups at the end of its first period, as every voter holds it.
 
-Answers for: everybody answered every challenge, so the list is as long as it can be; what it says follows
-from the rules of `protocol.payout`. How it is agreed on is `list_vote`'s business.
-Spec: `spec/simulation.md`.
+Answers for: everybody answered every challenge and was judged by the group to which it fell, so the list is
+as long as it can be; what it says follows from the rules of `protocol.payout`. How it is agreed on is
+`list_run`'s business. Spec: `spec/simulation.md`.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,16 +13,18 @@ from protocol.codec import replace
 from protocol.crypto import Signer, sha3_256
 from protocol.genesis import Baton, Genesis, GenesisMember, Treasury, network_id
 from protocol.group.membership import Member, genesis_membership
+from protocol.group.name import bits
 from protocol.group.void import Void
 from protocol.parameters import ZEN, Parameters
 from protocol.payout.claims import VerdictRecord
 from protocol.payout.list_header import Head
+from protocol.tracking.challenge import challenge_draw
 from protocol.tracking.verdict import Reason, Verdict
 from protocol.units import Hash32, Height
 from simulations.chain import View, extend
 from simulations.founding import CHAIN
 
-CHALLENGES = 2
+CHALLENGES = 7
 """Of the period."""
 PARAMETERS: Parameters = replace(
     ZEN, preset="list", challenge_every=8, response_window=4, burial=2, period_blocks=8 * CHALLENGES
@@ -36,7 +39,7 @@ def signer_of(number: int) -> Signer:
     return Signer(sha3_256(b"simulated voter", number.to_bytes(4, "big")))
 
 
-def founded(seed: int, signers: Iterable[Signer], first_hash: bytes) -> Genesis:
+def founded(seed: int, signers: Sequence[Signer], first_hash: bytes) -> Genesis:
     """Return a genesis of these founders, all of one age."""
     key = b"\x02" + bytes(31) + b"\x01"
     return Genesis(
@@ -65,25 +68,41 @@ def grown() -> View:
 
 @dataclass(frozen=True, slots=True)
 class Judgements:
-    """What one group's data chain holds of the period: fulfils `ListSource`."""
+    """What the groups' data chains hold of the period: fulfils `ListSource`."""
 
-    genesis: Genesis
     records: tuple[VerdictRecord, ...]
     everybody: tuple[Member, ...]
+    hashes: Mapping[tuple[str, int], Hash32]
+    """By prefix and height; each chain goes on for some blocks after the period's last verdicts."""
+    read: int = 0
+    """How many of these the reader has of the first group."""
 
     @classmethod
-    def of(cls, genesis: Genesis, chain: View) -> "Judgements":
-        """Judge every founder VALID in every challenge of the period."""
-        everybody = genesis_membership(genesis).members
-        verdicts = tuple(_verdict(number, member) for number, member in enumerate(everybody))
-        first = PERIOD * CHALLENGES
-        records = [_record(seq, chain, verdicts) for seq in range(first, first + CHALLENGES)]
-        return cls(genesis, tuple(records), everybody)
+    def of(cls, genesis: Genesis, chain: View, groups: int, further: int) -> "Judgements":
+        """Judge every founder VALID in every challenge of the period, in so many groups (a power of two)."""
+        depth = groups.bit_length() - 1
+        prefixes = [format(number, f"0{depth}b") if depth else "" for number in range(groups)]
+        founders = genesis_membership(genesis).members
+        everybody = tuple(replace(one, prefix=bits(one.name, depth)) for one in founders)
+        verdicts = {one.operator_key: _verdict(number, one) for number, one in enumerate(founders)}
+        network = network_id(genesis)
+        hashes = {
+            (prefix, height): sha3_256(network, prefix.encode(), bytes([height]))
+            for prefix in prefixes
+            for height in range(CHALLENGES + further + 1)
+        }
+        heights = range(1, CHALLENGES + 1)
+        records = [one for height in heights for one in _records(height, chain, prefixes, verdicts, hashes)]
+        return cls(tuple(records), everybody, hashes)
 
     def heads(self) -> tuple[Head, ...]:
-        """Return the one group's head."""
-        last = self.records[-1]
-        return (Head(prefix="", height=last.height, block_hash=last.block_hash),)
+        """Return the heads of all groups, as far as the reader has them."""
+        prefixes = sorted({prefix for prefix, _ in self.hashes})
+        heights = {prefix: CHALLENGES for prefix in prefixes} | {prefixes[0]: CHALLENGES + self.read}
+        return tuple(
+            Head(prefix=prefix, height=height, block_hash=self.hashes[prefix, height])
+            for prefix, height in heights.items()
+        )
 
     def reach(self, heads: tuple[Head, ...]) -> Mapping[str, Sequence[tuple[int, int]]]:
         """Return what these heads read."""
@@ -94,12 +113,8 @@ class Judgements:
         return ()
 
     def block_hash(self, prefix: str, height: int) -> Hash32 | None:
-        """Return the hash of a block of the one group."""
-        if height == 0 and not prefix:
-            return Hash32(network_id(self.genesis))
-        return next(
-            (one.block_hash for one in self.records if (one.prefix, one.height) == (prefix, height)), None
-        )
+        """Return the hash of a group's block."""
+        return self.hashes.get((prefix, height))
 
     def verdict_records(self, first_seq: int, last_seq: int) -> Iterable[VerdictRecord]:
         """Return the verdicts of these challenges."""
@@ -111,22 +126,36 @@ class Judgements:
 
 
 def _verdict(number: int, member: Member) -> Verdict:
-    ip = number.to_bytes(4, "big")
+    ip = (number << 8).to_bytes(4, "big")  # each in a subnet of its own: a subnet is paid for few
     stake = b"\x00" + sha3_256(member.operator_key)[:20]
     return Verdict(
         operator_key=member.operator_key, stake_address=stake, reason=Reason.VALID, slot=b"\x04" + ip
     )
 
 
-def _record(seq: int, chain: View, verdicts: tuple[Verdict, ...]) -> VerdictRecord:
+def _records(
+    height: int,
+    chain: View,
+    prefixes: Sequence[str],
+    verdicts: Mapping[bytes, Verdict],
+    hashes: Mapping[tuple[str, int], Hash32],
+) -> list[VerdictRecord]:
+    """Return what each group says, at a height of its chain, of those who fall to it in one challenge."""
+    seq = PERIOD * CHALLENGES + height - 1
     anchor = chain.block_hash(Height(seq * PARAMETERS.challenge_every))
     assert anchor is not None
-    return VerdictRecord(
-        prefix="",
-        height=seq - PERIOD * CHALLENGES + 1,
-        block_hash=sha3_256(b"verdicts", anchor),
-        seq=seq,
-        anchor_hash=anchor,
-        verdicts=verdicts,
-        parts=("",),
-    )
+    falling: dict[str, list[Verdict]] = defaultdict(list)
+    for key, verdict in verdicts.items():
+        falling[bits(challenge_draw(anchor, key), len(prefixes[0]))].append(verdict)
+    return [
+        VerdictRecord(
+            prefix=prefix,
+            height=height,
+            block_hash=hashes[prefix, height],
+            seq=seq,
+            anchor_hash=anchor,
+            verdicts=tuple(falling[prefix]),
+            parts=(prefix,),
+        )
+        for prefix in prefixes
+    ]

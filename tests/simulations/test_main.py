@@ -55,9 +55,43 @@ def test_residence_is_told_by_age(capsys: pytest.CaptureFixture[str]) -> None:
     assert told["events"] == 80 and told["ages"]["4"]["shortest"] == told["ages"]["4"]["longest"] == 16
 
 
+def test_a_list_that_all_machines_have_is_told_and_exits_0(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "list",
+        "--voters",
+        "30",
+        "--machines",
+        "4",
+        "--dishonest",
+        "silent",
+        "--seed",
+        "2",
+        "--json",
+    ]
+    assert main(arguments) == 0
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    assert out.count("\n") == 1 and err == ""
+    assert (told["voters"], told["machines"], told["dishonest"], told["values"]) == (30, 4, 9, 1)
+    assert told["violations"] == 0 and len(told["trace_hash"]) == 64
+
+
+def test_without_agreement_the_exit_code_is_1(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simulations.list_run.ListRun._is_over", lambda _: True)
+    assert main(["list", "--voters", "7", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["decided"] == 0 and "0 of 7 machines have 0 different lists" in err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
+        ["list", "--voters", "3"],
+        ["list", "--voters", "5001"],
+        ["list", "--percent", "34"],
+        ["list", "--dishonest", "lazy"],
         [],
         ["residence", "--events", "0"],
         ["cluster", "--nodes", "3"],
