@@ -37,12 +37,13 @@ class Offer:
 class Tally:
     """The votes of one phase of one round."""
 
-    __slots__ = ("_electorate", "_final", "_votes", "_weights")
+    __slots__ = ("_electorate", "_final", "_heads", "_votes", "_weights")
 
     def __init__(self, electorate: Electorate) -> None:
         self._electorate = electorate
         self._votes: dict[bytes, tuple[bytes, bytes]] = {}
         self._weights: dict[bytes, Weight | JointWeight] = {}
+        self._heads: dict[bytes, int] = {}
         self._final: bytes | None = None
 
     def envelope(self, voter: bytes) -> bytes | None:
@@ -58,6 +59,7 @@ class Tally:
     def add(self, voter: bytes, block_hash: bytes, envelope: bytes) -> None:
         """Count a voter's first vote."""
         self._votes[voter] = (block_hash, envelope)
+        self._heads[block_hash] = self.heads(block_hash) + 1
         weight = self._weights.get(block_hash)
         if weight is None:
             weight = self._weights[block_hash] = self._electorate.weight()
@@ -77,8 +79,7 @@ class Tally:
 
     def heads(self, block_hash: bytes) -> int:
         """Return how many are counted for `block_hash`."""
-        weight = self._weights.get(block_hash)
-        return 0 if weight is None else weight.heads
+        return self._heads.get(block_hash, 0)
 
     def envelopes(self, block_hash: bytes) -> list[tuple[bytes, bytes]]:
         """Return (voter, envelope) of the votes for `block_hash`, sorted by voter."""
