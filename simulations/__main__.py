@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from protocol.genesis import MEMBERS_MAX
+from simulations.group_options import GroupOptions
+from simulations.group_report import run_group_seeds
 from simulations.list_options import Dishonesty, ListOptions
 from simulations.list_run import run_list
 from simulations.options import ALL_FAULTS, Fault, Options, Plant
@@ -18,6 +20,7 @@ from simulations.report import run_seeds
 from simulations.residence import reside
 
 NODES_MIN, NODES_MAX = 4, 40
+GROUP_NODES_MIN = 8
 VOTERS_MIN = 4
 PERCENT_MAX = 33
 
@@ -58,9 +61,30 @@ def _parser() -> argparse.ArgumentParser:
     _add_cluster(
         commands.add_parser("cluster", help="one group's node machines on a virtual clock, with faults")
     )
+    _add_groups(commands.add_parser("groups", help="many groups: members come, move and go"))
     _add_list(commands.add_parser("list", help="all voters of a network agree on one payout list"))
     _add_residence(commands.add_parser("residence", help="how long members stay at each age"))
     return parser
+
+
+def _add_groups(groups: argparse.ArgumentParser) -> None:
+    groups.add_argument("--nodes", type=_count(GROUP_NODES_MIN), default=400, help="operators in all")
+    groups.add_argument("--group-size", type=_count(1), default=8, help="G, the least that a group keeps")
+    groups.add_argument("--events", type=_count(1), default=4_000, help="certified membership changes")
+    groups.add_argument("--seed", type=_count(0), default=0, help="number of the first run")
+    groups.add_argument("--seeds", type=_count(1), default=1, help="how many runs")
+    groups.add_argument("--json", action="store_true", help="print nothing but one JSON line")
+    groups.set_defaults(run=_run_groups)
+
+
+def _run_groups(given: argparse.Namespace) -> int:
+    options = GroupOptions(nodes=given.nodes, group_size=given.group_size, events=given.events)
+    seeds = range(given.seed, given.seed + given.seeds)
+    report, seconds = run_group_seeds(seeds, options, _tell)
+    print(report.as_json(seconds))
+    if not given.json:
+        _tell(f"{given.seeds} seeds in {seconds:.1f} s")
+    return 0 if report.clean else 1
 
 
 def _add_list(ballot: argparse.ArgumentParser) -> None:

@@ -12,6 +12,8 @@ from protocol.units import Hash32
 
 Write = tuple[bytes, bytes | None]
 
+SHELVED = 256
+"""Bytes of a value from which on equal ones of many disks are held in memory once."""
 FAMILY_SIZE = 2
 """Bytes of a key that name its family: the keys of one are looked through without those of the others."""
 
@@ -19,8 +21,12 @@ FAMILY_SIZE = 2
 class Disk:
     """A store of keys and values, and a list of recorded votes."""
 
-    def __init__(self, *, remembers: bool = True) -> None:
-        """`remembers` what was ever durable, for those who ask; that may be much."""
+    def __init__(self, *, remembers: bool = True, shelf: dict[bytes, bytes] | None = None) -> None:
+        """`remembers` what was ever durable, for those who ask; that may be much.
+
+        On a `shelf` equal values of many disks lie once.
+        """
+        self._shelf = {} if shelf is None else shelf
         self.votes: list[tuple[Slot, Hash32]] = []
         self.recorded: dict[Slot, Hash32] = {}
         self.ever_synced: set[bytes] = set()
@@ -75,5 +81,7 @@ class Disk:
                 family = self._families[key[:FAMILY_SIZE]] = {}
             if value is None:
                 family.pop(key, None)
+            elif len(value) >= SHELVED:
+                family[key] = self._shelf.setdefault(value, value)
             else:
                 family[key] = value

@@ -7,10 +7,12 @@ decides is `protocol.node`'s business, when a crash comes `faults`'. Spec: `spec
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from protocol.codec import decode
 from protocol.errors import ProtocolError, StaleMessage
+from protocol.group.join_proof import JoinProver
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.effects import (
     Announce,
@@ -42,6 +44,8 @@ from simulations.options import Options, Plant
 from simulations.scheduler import Scheduler
 from simulations.trace import FaultCounts, Trace
 
+MINE_TRIES = 1 << 10
+"""Nonces that are tried before it is looked whether one was found."""
 CHAIN_STEP_MS = 3
 """Between two blocks that are connected or disconnected."""
 
@@ -120,11 +124,12 @@ class Host:
         watcher: Watcher,
         trace: Trace,
         counts: FaultCounts,
+        shelf: dict[bytes, bytes] | None = None,
     ) -> None:
         self.number = number
         self.party = founded.operators[number]
         self.network = network
-        self.disk = Disk(remembers=options.disk_remembers)
+        self.disk = Disk(remembers=options.disk_remembers, shelf=shelf)
         self.view = View(founded.first_block)
         self.node: Node | None = None
         self.mouth: Mouth = HonestMouth(self)
@@ -171,9 +176,14 @@ class Host:
         if self._options.plant is Plant.FORGET_VOTE:
             self._forget_votes()
         guard = VoteGuard(self.disk.votes)
-        self.node = Node(self._founded.genesis, self.party.signer, self.view, self.disk, guard, joins=False)
-        for topic in self.node.topics:
-            self.network.subscribe(self.number, topic)
+        self.node = Node(
+            self._founded.genesis,
+            self.party.signer,
+            self.view,
+            self.disk,
+            guard,
+            joins=self._options.joins,
+        )
         self._step(lambda node: node.start(self._scheduler.now_ms))
         life = self._life
         self._scheduler.after(self._rng.randrange(self._options.tick_ms), lambda: self._tick(life))
@@ -352,8 +362,23 @@ class Host:
                     self.network.subscribe(self.number, effect.topic)
                 case Unsubscribe():
                     self.network.unsubscribe(self.number, effect.topic)
-                case Keep() | Learn() | RecordVote() | Persist() | Mine() | Compact():
+                case Mine():
+                    self._mine(effect)
+                case Keep() | Learn() | RecordVote() | Persist() | Compact():
                     pass
+
+    def _mine(self, effect: Mine) -> None:
+        """Look for a join proof, and hand it in a while later."""
+        life, prover = self._life, JoinProver(effect.operator_key, effect.ticket, effect.bits)
+
+        def found() -> None:
+            nonce = None
+            while nonce is None:
+                nonce = prover.search(MINE_TRIES)
+            if self._is_alive(life):
+                self._step(partial(Node.mined, ticket=effect.ticket, nonce=nonce))
+
+        self._scheduler.after(self._options.mine_ms, found)
 
     def _probe(self, effect: Probe) -> None:
         life = self._life

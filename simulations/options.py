@@ -51,11 +51,15 @@ class Options:
     delay_max_ms: int = 900
     duplicate_probability: float = 0.01
 
+    joins: bool = False
+    """Whether operators that are no members ask for a place in a group."""
     inbox_ms: int = 2
     """Messages that come to a node within this time are handed in as one batch."""
     disk_remembers: bool = True
     """Whether a disk knows what was ever durable, for the laws that ask."""
     tick_ms: int = 50
+    mine_ms: int = 120
+    """What a join proof takes."""
     block_min_ms: int = 700
     block_max_ms: int = 1_100
     resync_ms: int = 500

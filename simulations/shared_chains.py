@@ -158,7 +158,7 @@ class SharedChains:
         return known
 
 
-def place_of(state: DataChain) -> Place:
+def place_of(state: GroupState) -> Place:
     """Return the place of a state: there is one value for it."""
     return state.prefix, state.height, state.head
 

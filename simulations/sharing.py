@@ -6,23 +6,32 @@ compared: sharing may hide no difference between two nodes. Refusals are never r
 `protocol` does not know. Which block follows which is `shared_chains`' business. Spec: `spec/simulation.md`.
 """
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any
 
 from protocol.chain.view import ChainView
-from protocol.group import data_block, vote
-from protocol.node import machine
-from protocol.tracking import answer_key, observation, registration, response
+from protocol.group import data_block, verdict_block, vote
+from protocol.group.kinds import partition
+from protocol.group.state import GroupState
+from protocol.group.verdict_block import Judging
+from protocol.node import judge, machine, registrar
+from protocol.node.archive import Archive
+from protocol.payout import payout_list
+from protocol.payout.claims import VerdictRecord
+from protocol.payout.list_header import Head
+from protocol.payout.payout_list import ListState
+from protocol.tracking import answer_key
 from protocol.tracking.challenge import Challenge
+from protocol.tracking.registration_book import RegistrationBook
 from simulations.patching import replaced
-from simulations.shared_chains import SharedChains, shared_chains
+from simulations.shared_chains import SharedChains, place_of, shared_chains
 from simulations.signatures import remembered_signatures
 
-REMEMBERED_MAX = 1 << 16
-"""Answers of one function that are remembered."""
-REMEMBERED_BYTES = 1 << 26
+REMEMBERED_MAX = 1 << 14
+"""Answers of one function that are remembered, and as many again of the older ones."""
+REMEMBERED_BYTES = 1 << 24
 """Of long messages: bytes of arguments of one function that are remembered."""
 LONG = 1 << 12
 """Bytes of an argument from which on its length is counted."""
@@ -50,14 +59,11 @@ class Memory:
         if found is None:
             found = self._old.get(place)
             if found is not None:
-                self._keep(place, found)
+                self.put(place, found)
         return found
 
     def put(self, place: Hashable, answer: Any) -> None:
         """Remember an answer, which is not None."""
-        self._keep(place, answer)
-
-    def _keep(self, place: Hashable, answer: Any) -> None:
         if isinstance(place, bytes) and len(place) >= LONG:
             self._bytes += len(place)
         if len(self._young) >= REMEMBERED_MAX or self._bytes > REMEMBERED_BYTES:
@@ -66,7 +72,10 @@ class Memory:
 
 
 def once(really: Callable[..., Any], key: Key) -> Callable[..., Any]:
-    """Return a function that asks `really` once for each key of the arguments; None is no answer."""
+    """Return a function that asks `really` once for each key of the arguments; None is no answer.
+
+    The arguments are kept with the answer, so a key may be made of the identities of some of them.
+    """
     memory = Memory()
     served = 0
 
@@ -75,26 +84,72 @@ def once(really: Callable[..., Any], key: Key) -> Callable[..., Any]:
         place = key(*arguments, **named)
         found = memory.get(place)
         if found is None:
-            found = really(*arguments, **named)
-            memory.put(place, found)
-            return found
+            answer = really(*arguments, **named)
+            memory.put(place, (answer, arguments, named))
+            return answer
         served += 1
-        if served % COMPARED_EVERY == 0 and really(*arguments, **named) != found:
+        if served % COMPARED_EVERY == 0 and really(*arguments, **named) != found[0]:
             raise SharedDiffers(f"{getattr(really, '__name__', really)} of {place!r:.100}")
-        return found
+        return found[0]
 
     return shared
+
+
+# What makes the difference to each function.
 
 
 def _bytes(data: bytes) -> Hashable:
     return data
 
 
+def _envelope(envelope: bytes, network: bytes, *_: object) -> Hashable:
+    return envelope
+
+
 def _answer(challenge: Challenge, operator_key: bytes, chain: ChainView, _: object) -> Hashable:
     return challenge.anchor_hash, operator_key, chain.block_hash(challenge.anchor_height)
 
 
-SHARED: tuple[tuple[ModuleType, str, Key], ...] = (
+def _height(book: RegistrationBook, height: int) -> Hashable:
+    return id(book), height
+
+
+def _region(state: GroupState, seq: int) -> Hashable:
+    return place_of(state), seq
+
+
+def _place(state: GroupState, *_: object) -> Hashable:
+    return place_of(state)
+
+
+def _judging(state: GroupState, challenge: Challenge, book: RegistrationBook | None = None) -> Hashable:
+    return place_of(state), challenge.anchor_hash, id(state.book if book is None else book)
+
+
+def _derived(
+    judging: Judging,
+    observations: Iterable[object],
+    receipts: Iterable[object],
+    responses: Iterable[bytes],
+    chain: ChainView,
+) -> Hashable:
+    anchor = chain.block_hash(judging.challenge.anchor_height)
+    is_closed = chain.tip()[0] >= judging.challenge.judged_at
+    said = tuple(map(id, observations)), tuple(map(id, receipts)), tuple(responses)
+    return id(judging), said, anchor, is_closed
+
+
+def _list(
+    genesis: object, state: ListState, heads: tuple[Head, ...], used: Sequence[VerdictRecord], *rest: object
+) -> Hashable:
+    return state.previous, heads, tuple(record.block_hash for record in used), rest[-1]
+
+
+def _stood(archive: object, hashed: bytes, *_: object) -> Hashable:
+    return hashed
+
+
+SHARED: tuple[tuple[ModuleType | type, str, Key], ...] = (
     (machine, "unpack", _bytes),
     (machine, "_decode_statement", _bytes),
     (machine, "_decode_message", _bytes),
@@ -103,10 +158,21 @@ SHARED: tuple[tuple[ModuleType, str, Key], ...] = (
     (data_block, "_decode_certified", _bytes),
     (data_block, "value_hash", _bytes),
     (vote, "_decode_statement", _bytes),
-    (response, "_decode_receipt", _bytes),
-    (observation, "_decode_observation", _bytes),
-    (registration, "_decode_registration", _bytes),
+    (judge, "check_receipt", _envelope),
+    (verdict_block, "check_receipt", _envelope),
+    (verdict_block, "check_observation", _envelope),
+    (verdict_block, "_derive", _derived),
+    (registrar, "check_registration", _envelope),
+    (registrar, "check_deregistration", _envelope),
     (answer_key, "expected_answer", _answer),
+    (RegistrationBook, "in_force", _height),
+    (RegistrationBook, "contested", _height),
+    (RegistrationBook, "judged", _height),
+    (GroupState, "unjudged", _region),
+    (GroupState, "judging", _judging),
+    (partition, "halves", _place),
+    (payout_list, "_make_list", _list),
+    (Archive, "_stand", _stood),
 )
 """Where a pure function stands, under which name, and what of its arguments makes the difference."""
 
@@ -116,6 +182,6 @@ def shared_work() -> Iterator[SharedChains]:
     """Within this context every node profits from what another one has computed."""
     with ExitStack() as stack:
         stack.enter_context(remembered_signatures())
-        for module, name, key in SHARED:
-            stack.enter_context(replaced(module, name, once(getattr(module, name), key)))
+        for owner, name, key in SHARED:
+            stack.enter_context(replaced(owner, name, once(getattr(owner, name), key)))
         yield stack.enter_context(shared_chains())

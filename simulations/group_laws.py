@@ -1,0 +1,131 @@
+"""The laws of a network of many groups: what must hold after every membership change that is certified.
+
+Answers for: what the nodes' own states say is held against the seats as somebody counts them who was never a
+node (`seats`); certificates are counted here. Which block brought it about plays no part.
+Spec: `spec/simulation.md`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from protocol.crypto import verify_envelope
+from protocol.errors import ProtocolError
+from protocol.group.certificate import Certificate
+from protocol.group.data_chain import DataChain
+from protocol.group.vote import Phase, Slot, vote_body
+from protocol.units import OperatorKey
+from simulations.seats import AGES, IPS, SEATS, Breach, Group, Kept, Ledger
+
+CERTIFICATES = "certificates_hold_from_genesis"
+NETWORK = "groups_are_the_network"
+FULL = 1 << 256
+
+
+@dataclass
+class Standing:
+    """Where the network stands: the seats as they are counted, and the states that nodes have."""
+
+    ledger: Ledger
+    states: dict[str, DataChain] = field(default_factory=dict)
+    """By prefix: after the last block of each group that is known."""
+
+    def live(self) -> Iterator[tuple[Group, DataChain]]:
+        """Yield each live group with its state, if any node has one yet."""
+        for prefix, group in sorted(self.ledger.groups.items()):
+            state = self.states.get(prefix)
+            if state is not None and state.height == group.height:
+                yield group, state
+
+
+def settle(ledger: Ledger, group: Group, state: DataChain) -> Iterator[Breach]:
+    """Let those go who share an address, as the rules have it, and tell how else a state differs."""
+    members = {member.operator_key: member for member in state.membership.members}
+    for key in [key for key in group.members if key not in members]:
+        ip = ledger.ips.get(key)
+        if all(ledger.ips.get(other) != ip for other in group.members if other != key):
+            yield SEATS, f"{key.hex()[:8]} is no member of group {group.prefix!r}, and no block says why"
+        due, counts = group.link_due, group.counts
+        ledger.dismiss(group, key, keeps_age=True)
+        group.link_due, group.counts = state.link_due, counts if due else state.link_counts
+    for key, member in members.items():
+        seat = ledger.seats.get(key)
+        if seat is None or key not in group.members:
+            yield SEATS, f"{key.hex()[:8]} is a member of group {group.prefix!r}, and no block says why"
+        else:
+            events = state.events.get(OperatorKey(key), 0)
+            if (member.age, events) != (seat.age, seat.events):
+                yield AGES, f"{key.hex()[:8]} is {member.age} with {events} events, not {seat}"
+
+
+def weak(
+    certificate: Certificate, network: bytes, electorate: Mapping[bytes, int], what: str
+) -> Iterator[Breach]:
+    """Count a certificate's valid signatures: more than two thirds of the voters and of their age."""
+    slot = Slot(network, certificate.electorate, certificate.height, certificate.round, Phase.PRECOMMIT)
+    heads = age = 0
+    for signer, signature in certificate.signatures:
+        try:
+            verify_envelope(signature + vote_body(slot, certificate.block_hash, signer), signer)
+        except ProtocolError:
+            yield CERTIFICATES, f"the certificate of {what} holds a signature that does not"
+            continue
+        heads += signer in electorate
+        age += electorate.get(signer, 0)
+    if not (3 * heads > 2 * len(electorate) and 3 * age > 2 * sum(electorate.values())):
+        yield CERTIFICATES, f"the certificate of {what} has {heads} of {len(electorate)} voters"
+
+
+def law_prefixes_divide_the_network(standing: Standing) -> Iterator[Breach]:
+    """Every name falls to one live group."""
+    prefixes = sorted(standing.ledger.groups)
+    if sum(FULL >> len(prefix) for prefix in prefixes) != FULL:
+        yield NETWORK, f"the groups are {prefixes}"
+    for one, other in zip(prefixes, prefixes[1:], strict=False):
+        if other.startswith(one):
+            yield NETWORK, f"group {one!r} and group {other!r} share names"
+
+
+def law_nobody_is_in_two_groups(standing: Standing) -> Iterator[Breach]:
+    """No operator is a member of two groups, by the states of the nodes."""
+    seen: dict[bytes, str] = {}
+    for group, state in standing.live():
+        for member in state.membership.members:
+            other = seen.setdefault(member.operator_key, group.prefix)
+            if other != group.prefix:
+                yield SEATS, f"{member.operator_key.hex()[:8]} is in groups {other!r} and {group.prefix!r}"
+
+
+def law_every_operator_has_one_seat(standing: Standing) -> Iterator[Breach]:
+    """Each seat is kept by the group to which its name falls, and by no other."""
+    ledger = standing.ledger
+    there = {group.prefix: state for group, state in standing.live()}
+    for key, seat in ledger.seats.items():
+        group = ledger.holder(seat.bits)
+        state = None if group is None else there.get(group.prefix)
+        if group is None or state is None:
+            continue
+        kept = {
+            Kept.HOME: key not in state.granted,
+            Kept.MEMBER: key in group.members,
+            Kept.LEFT: key in state.left,
+            Kept.AWAY: key in state.away and state.away[OperatorKey(key)].ticket == seat.ticket,
+        }
+        if not kept[seat.kept]:
+            yield SEATS, f"the seat of {key.hex()[:8]}, {seat.kept.value}, is not in group {group.prefix!r}"
+
+
+def law_one_ip_in_a_group(standing: Standing) -> Iterator[Breach]:
+    """No two members of a group have one address."""
+    for group, _ in standing.live():
+        ips = [standing.ledger.ips[key] for key in group.members if key in standing.ledger.ips]
+        if len(set(ips)) != len(ips):
+            yield IPS, f"group {group.prefix!r} has {len(ips)} members at {len(set(ips))} addresses"
+
+
+LAWS: tuple[Callable[[Standing], Iterator[Breach]], ...] = (
+    law_prefixes_divide_the_network,
+    law_nobody_is_in_two_groups,
+    law_every_operator_has_one_seat,
+    law_one_ip_in_a_group,
+)
+"""What is asked after every event. Blocks are held against the rules one by one, in `seats`."""

@@ -1,0 +1,89 @@
+"""What a network of many groups goes through: how many come and go, who lies, how long it all takes.
+
+Answers for: every number of this scenario has a name and a unit, in one place. Spec: `spec/simulation.md`.
+"""
+
+from dataclasses import dataclass
+
+from protocol.codec import replace
+from protocol.parameters import MINIMAL, Parameters
+from simulations.founding import Terms
+from simulations.options import Fault, Options
+
+STRIKING = frozenset({Fault.LOSS, Fault.DELAY, Fault.REORDERING, Fault.CRASHES, Fault.BYZANTINE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupOptions(Options):
+    """One scenario of many groups. Times are virtual milliseconds, probabilities between 0 and 1."""
+
+    nodes: int = 400
+    """Operators in all: founders, and those that come later."""
+    group_size: int = 8
+    """G."""
+    events: int = 4_000
+    """LINK blocks after which nobody comes, goes or crashes any more."""
+    faults: frozenset[Fault] = STRIKING
+
+    founders_share: float = 0.75
+    lodgers_share: float = 0.05
+    """Of those that come later: run on the machine of a founder."""
+    byzantine_share: float = 0.06
+    """Of the founders; but always less than a third of each group as it first stands."""
+    join_every_ms: int = 1_200
+    """Mean pause between two that come."""
+    leave_every_ms: int = 4_000
+    """Mean pause between two that go for good, half of them without a word."""
+    stay_ms: int = 12_000
+    """How long one that goes with a word waits for its removal."""
+    late_probability: float = 0.2
+    """Of a crash: the node stays away so long that it has to come back by the rules of a return."""
+    late_min_ms: int = 9_000
+    late_max_ms: int = 14_000
+
+    loss_probability: float = 0.005
+    delay_probability: float = 0.01
+    delay_max_ms: int = 300
+    duplicate_probability: float = 0.001
+    joins: bool = True
+    inbox_ms: int = 20
+    tick_ms: int = 150
+    disk_remembers: bool = False
+    block_min_ms: int = 350
+    block_max_ms: int = 450
+    resync_ms: int = 2_000
+    crash_every_ms: int = 2_500
+    down_max_ms: int = 1_200
+    longest_ms: int = 2_000_000
+    """No run waits longer for its events."""
+    patience_ms: int = 60_000
+
+    @property
+    def founders(self) -> int:
+        """How many found the network."""
+        return max(self.group_size + 1, int(self.nodes * self.founders_share))
+
+    @property
+    def terms(self) -> Terms:
+        """What the genesis file says."""
+        parameters: Parameters = replace(
+            MINIMAL,
+            preset="groups",
+            challenge_every=4,
+            response_window=2,
+            burial=1,
+            period_blocks=48,
+            samples=1,
+            dial_back_transactions=2,
+            group_size=self.group_size,
+            join_proof_bits=2,
+            relocation_pending=12,
+            silence=18,
+            round_milliseconds=400,
+        )
+        return Terms(
+            parameters=parameters,
+            member_age=1,
+            first_challenge_height=2 * parameters.challenge_every,
+            strangers=self.nodes - self.founders,
+        )

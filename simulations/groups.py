@@ -1,0 +1,192 @@
+"""A network of many groups of real node machines on a virtual clock, run from a seed until so many events.
+
+Answers for: the actors are put together, operators come and go until the events are reached, then all that is
+left comes to rest. The same seed and options give the same trace, to the byte. What must hold is
+`group_laws`' business. Spec: `spec/simulation.md`.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from simulations.founding import found
+from simulations.group_options import GroupOptions
+from simulations.host import Host
+from simulations.miner import Miner
+from simulations.network import Network
+from simulations.plants import planted
+from simulations.population import Population, choose_byzantine
+from simulations.scheduler import Scheduler
+from simulations.seats import Ledger
+from simulations.shared_chains import SharedChains
+from simulations.sharing import shared_work
+from simulations.trace import FaultCounts, Trace
+from simulations.watch import Watch
+
+SLICE_MS = 250
+"""How often it is asked whether a run has come to its end."""
+ACTIONS_MAX = 100_000_000
+REST_BLOCKS = 6
+"""Chain blocks that are mined after the last event, so that what is open can be judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupsOutcome:
+    """What came of one seed."""
+
+    seed: int
+    groups: int
+    sizes: dict[int, int]
+    """Groups by their number of members."""
+    ages: dict[int, int]
+    """Members by age."""
+    relocations: dict[str, int]
+    refused: int
+    carried: int
+    events: int
+    violations: int
+    told: tuple[str, ...]
+    """What was violated."""
+    pending: tuple[str, ...]
+    """What had not come to rest in time."""
+    trace: bytes
+    faults: FaultCounts
+
+
+class GroupsRun:
+    """The actors of one run."""
+
+    def __init__(self, seed: int, options: GroupOptions, shared: SharedChains) -> None:
+        self.seed, self.options = seed, options
+        self.rng = rng = random.Random(seed)
+        lodgers = _lodgers(options, rng)
+        self.founding = found(seed, options.founders, options.terms, lodgers)
+        self.scheduler = Scheduler(ACTIONS_MAX)
+        self.trace, self.counts = Trace(), FaultCounts()
+        self.network = Network(options, rng, self.scheduler, self.trace, self.counts)
+        operators = self.founding.operators
+        ledger = Ledger(self.founding.genesis, {party.key: party.ip for party in operators})
+        byzantine = choose_byzantine(ledger, self.founding.members, options, rng)
+        honest = [party.number for party in operators if party.number not in byzantine]
+        self.watch = Watch(self.founding, honest, shared, ledger)
+        shelf: dict[bytes, bytes] = {}
+        self.hosts = [
+            Host(
+                party.number,
+                self.founding,
+                options,
+                rng,
+                self.scheduler,
+                self.network,
+                self.watch,
+                self.trace,
+                self.counts,
+                shelf,
+            )
+            for party in operators
+        ]
+        for host in self.hosts:
+            self.network.join(host)
+        self.miner = Miner(
+            self.founding.first_block,
+            options,
+            rng,
+            self.scheduler,
+            self.network,
+            self.hosts,
+            self.trace,
+            self.counts,
+            self.founding.genesis.parameters.burial,
+        )
+        self.population = Population(
+            self.founding,
+            options,
+            rng,
+            self.scheduler,
+            self.hosts,
+            byzantine,
+            ledger,
+            self.miner,
+            self.counts,
+        )
+
+    def run(self) -> GroupsOutcome:
+        """Run to the end."""
+        self.population.start()
+        self.miner.start()
+        while self.watch.ledger.links < self.options.events and self._has_patience():
+            self.scheduler.run_until(self.scheduler.now_ms + SLICE_MS)
+        pending = self._rest()
+        return self._outcome(pending)
+
+    def _has_patience(self) -> bool:
+        return self.scheduler.now_ms < self.options.longest_ms
+
+    def _rest(self) -> list[str]:
+        """Let everything come to rest; return what does not."""
+        self.population.heal()
+        self.network.heal()
+        last = self.miner.tip.height + REST_BLOCKS
+        deadline = self.scheduler.now_ms + self.options.patience_ms
+        pending = ["not begun"]
+        while pending and self.scheduler.now_ms < deadline:
+            self.scheduler.run_until(self.scheduler.now_ms + SLICE_MS)
+            if self.miner.tip.height >= last:
+                self.miner.stop()
+                pending = list(self._pending())
+        return pending
+
+    def _pending(self) -> Iterator[str]:
+        """Yield what is not decided yet, at whom."""
+        if self.watch.ledger.links < self.options.events:
+            yield f"{self.watch.ledger.links} events of {self.options.events}"
+        heads: Counter[bytes] = Counter()
+        for host in self.population.staying():
+            if host.node is None:
+                yield f"node {host.number} is down"
+            else:
+                heads[host.node.groups.archive.lives.digest()] += 1
+        if len(heads) > 1:
+            yield f"the data chains have {len(heads)} heads: {heads.most_common(3)}"
+        parameters = self.founding.genesis.parameters
+        first = self.founding.genesis.first_challenge_height // parameters.challenge_every
+        tip = self.miner.tip.height
+        last = (tip - parameters.response_window - parameters.burial) // parameters.challenge_every
+        for seq in range(first, last + 1):
+            if not self.watch.ledger.judged.is_whole(seq):
+                yield f"challenge {seq} is judged for {self.watch.ledger.judged.regions[seq]} only"
+
+    def _outcome(self, pending: list[str]) -> GroupsOutcome:
+        ledger = self.watch.ledger
+        groups = ledger.groups.values()
+        members = [ledger.seats[key].age for group in groups for key in group.members]
+        return GroupsOutcome(
+            seed=self.seed,
+            groups=len(ledger.groups),
+            sizes=dict(sorted(Counter(len(group.members) for group in groups).items())),
+            ages=dict(sorted(Counter(members).items())),
+            relocations=dict(sorted(ledger.moves.items())),
+            refused=ledger.refused,
+            carried=self.watch.carried,
+            events=ledger.links,
+            violations=self.watch.violations,
+            told=tuple(f"{law}: {what}" for law, what in self.watch.breaches),
+            pending=tuple(pending),
+            trace=self.trace.digest(),
+            faults=self.counts,
+        )
+
+
+def _lodgers(options: GroupOptions, rng: random.Random) -> dict[int, int]:
+    """Return the operators that will run on a founder's machine."""
+    late = range(options.founders, options.nodes)
+    return {
+        number: rng.randrange(options.founders) for number in late if rng.random() < options.lodgers_share
+    }
+
+
+def run_groups(seed: int, options: GroupOptions) -> GroupsOutcome:
+    """Run one seed."""
+    with planted(options.plant), shared_work() as shared:
+        return GroupsRun(seed, options, shared).run()

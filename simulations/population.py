@@ -1,0 +1,175 @@
+"""Who comes, goes, crashes and lies in a network of many groups.
+
+Answers for: the times and the chosen ones, all from one source of chance, until the healing; and nobody is
+taken from a group that could decide nothing without it. What follows is the nodes' business.
+Spec: `spec/simulation.md`.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+
+from protocol.node.messages import PLAIN, pack_signed
+from simulations.byzantine import ClosedMouth, ForkedMouth
+from simulations.founding import Founding, Party
+from simulations.group_options import GroupOptions
+from simulations.host import Host
+from simulations.miner import Miner
+from simulations.options import Fault
+from simulations.scheduler import Scheduler
+from simulations.seats import Kept, Ledger
+from simulations.trace import FaultCounts
+
+
+class Population:
+    """The hosts of all operators, and what becomes of them."""
+
+    def __init__(
+        self,
+        founding: Founding,
+        options: GroupOptions,
+        rng: random.Random,
+        scheduler: Scheduler,
+        hosts: Sequence[Host],
+        byzantine: Sequence[int],
+        ledger: Ledger,
+        miner: Miner,
+        counts: FaultCounts,
+    ) -> None:
+        self._founding = founding
+        self._options = options
+        self._rng = rng
+        self._scheduler = scheduler
+        self._hosts = hosts
+        self._ledger = ledger
+        self._miner = miner
+        self._healed = False
+        self._waiting = list(hosts[options.founders :])
+        self._by_key: dict[bytes, Host] = {host.key: host for host in hosts}
+        self._byzantine = frozenset(byzantine)
+        self.gone: dict[int, None] = {}
+        """Who went for good."""
+        self._close(byzantine, counts)
+
+    def _close(self, byzantine: Sequence[int], counts: FaultCounts) -> None:
+        """Give the dishonest their mouths: loud, sly and closed ones by turns."""
+        every = self._founding.genesis.parameters.challenge_every
+        friends = [self._founding.operators[number] for number in byzantine]
+        for turn, number in enumerate(byzantine):
+            host = self._hosts[number]
+            if turn % 3 == 2:
+                host.mouth = ClosedMouth()
+            else:
+                sly = turn % 3 == 1
+                host.mouth = ForkedMouth(host, every, friends, self._rng, counts, sly=sly)
+
+    def start(self) -> None:
+        """Boot the founders; let things happen from now on."""
+        for host in self._hosts[: self._options.founders]:
+            host.boot()
+        options = self._options
+        self._again(options.join_every_ms, self._come)
+        self._again(options.leave_every_ms, self._go)
+        if options.has(Fault.CRASHES):
+            self._again(options.crash_every_ms, self._crash)
+
+    def heal(self) -> None:
+        """Let nobody come, go or crash any more; who is down comes back by itself."""
+        self._healed = True
+
+    def staying(self) -> list[Host]:
+        """Return the honest ones that have come and not gone."""
+        coming = {host.number for host in self._waiting}
+        return [
+            host
+            for host in self._hosts
+            if host.number not in coming
+            and host.number not in self.gone
+            and host.number not in self._byzantine
+        ]
+
+    def _again(self, mean_ms: int, act: Callable[[], None]) -> None:
+        def happen() -> None:
+            if not self._healed:
+                act()
+                self._again(mean_ms, act)
+
+        self._scheduler.after(self._rng.randint(1, 2 * mean_ms), happen)
+
+    # What happens.
+
+    def _come(self) -> None:
+        """Let the next operator start its node and register."""
+        if not self._waiting:
+            return
+        host = self._waiting.pop(0)
+        host.enter(self._miner.tip)
+        host.submit(pack_signed(host.party.registration(self._founding.network)))
+
+    def _go(self) -> None:
+        """Let somebody go for good: with a word, or without."""
+        host = self._victim()
+        if host is None:
+            return
+        self.gone[host.number] = None
+        if self._rng.random() < 0.5:
+            host.leave()
+            return
+        host.submit(bytes((PLAIN,)) + host.party.deregistration(self._founding.network))
+        self._scheduler.after(self._options.stay_ms, host.leave)
+
+    def _crash(self) -> None:
+        """Let a node crash, and come back soon or late."""
+        host, options = self._victim(), self._options
+        if host is None:
+            return
+        late = self._rng.random() < options.late_probability
+        least, most = (options.late_min_ms, options.late_max_ms) if late else (1, options.down_max_ms)
+        host.light_fuse(self._rng.randrange(options.crash_effects_max), self._rng.randint(least, most))
+
+    def _victim(self) -> Host | None:
+        """Return an honest node that its group can spare, if the one that is drawn is."""
+        host = self._rng.choice(self._hosts)
+        if not host.is_up or host.number in self._byzantine or host.number in self.gone:
+            return None
+        seat = self._ledger.seat(host.key)
+        if seat.kept is not Kept.MEMBER:
+            return host
+        group = self._ledger.holder(seat.bits)
+        return host if group is not None and self._can_spare(self._ledger.voters(group), host) else None
+
+    def _can_spare(self, voters: dict[bytes, int], host: Host) -> bool:
+        """Whether more than two thirds of the voters and of their age are there without this one."""
+        there = [key for key in voters if self._serves(key) and key != host.key]
+        age = sum(voters[key] for key in there)
+        return 3 * len(there) > 2 * len(voters) and 3 * age > 2 * sum(voters.values())
+
+    def _serves(self, key: bytes) -> bool:
+        host = self._by_key[key]
+        return host.is_up and host.number not in self.gone and host.number not in self._byzantine
+
+
+def choose_byzantine(
+    ledger: Ledger, founders: Sequence[Party], options: GroupOptions, rng: random.Random
+) -> list[int]:
+    """Return the numbers of the dishonest founders: less than a third of each group as it first stands."""
+    if not options.has(Fault.BYZANTINE):
+        return []
+    numbers: dict[bytes, int] = {founder.key: founder.number for founder in founders}
+    chosen: list[int] = []
+    for members in first_groups([(seat.bits, key) for key, seat in ledger.seats.items()], ledger.size):
+        most = (len(members) - 1) // 3
+        wanted = sum(rng.random() < options.byzantine_share for _ in members)
+        chosen += [numbers[key] for _, key in rng.sample(members, min(most, wanted))]
+    return sorted(chosen)
+
+
+Named = tuple[str, bytes]
+"""The bits of a name, and the operator's key."""
+
+
+def first_groups(named: list[Named], size: int, depth: int = 0) -> list[list[Named]]:
+    """Return the groups into which founders, all of them voters, split at once: by halves of more than G."""
+    halves = [[one for one in named if one[0][depth] == bit] for bit in "01"]
+    if min(map(len, halves)) <= size:
+        return [sorted(named)]
+    return [group for half in halves for group in first_groups(half, size, depth + 1)]

@@ -1,0 +1,159 @@
+"""Somebody who sees every certified block of every group, and holds it against the laws as it comes.
+
+Answers for: each block is taken once, when the first honest node writes it, and each of its certificates
+once; after each LINK the laws over the whole are asked. What honest nodes complain of is noted too.
+Spec: `spec/simulation.md`.
+"""
+
+from collections.abc import Sequence
+
+from protocol.group.data_block import (
+    CertifiedBlock,
+    LinkPayload,
+    VerdictPayload,
+    block_hash,
+    decode_block,
+    decode_certified,
+    decode_payload,
+)
+from protocol.group.vote import group_electorate
+from protocol.node.effects import Announce, Incoming, ProbeResult
+from protocol.node.records import BLOCK, LIST
+from protocol.payout.list_file import decode_list_file
+from protocol.payout.list_header import list_hash
+from protocol.tracking.response import ProbeRequest
+from simulations.chain import SimulatedBlock, View
+from simulations.disk import Disk, Write
+from simulations.founding import Founding
+from simulations.group_laws import CERTIFICATES, LAWS, Standing, settle, weak
+from simulations.history import ALARMS
+from simulations.seats import Breach, Ledger
+from simulations.shared_chains import SharedChains
+
+AGREEMENT = "honest_nodes_agree"
+TRUST = "honest_nodes_trust_each_other"
+TOLD_MAX = 50
+"""Breaches of one run that are kept with their words; the others are counted only."""
+
+
+class Watch:
+    """The record of one run of many groups; fulfils `host.Watcher`."""
+
+    def __init__(
+        self, founding: Founding, honest: Sequence[int], shared: SharedChains, ledger: Ledger
+    ) -> None:
+        self._founding = founding
+        self._honest = frozenset(honest)
+        self._shared = shared
+        self.ledger = ledger
+        self.standing = Standing(self.ledger)
+        self.breaches: list[Breach] = []
+        self.violations = 0
+        self.carried = 0
+        """VERDICT blocks that a list took a period late."""
+        self.blocks = 0
+        self._certifiers: dict[bytes, dict[bytes, int]] = {}
+        """By block: the voters who had to certify it."""
+        self._certified: dict[bytes, None] = {}
+        self._lists: dict[int, bytes] = {}
+        self._challenges: dict[bytes, int] = {}
+        """By VERDICT block: the challenge."""
+
+    # What is seen.
+
+    def wrote(self, number: int, writes: Sequence[Write]) -> None:
+        """A node wrote a batch to its store."""
+        if number not in self._honest:
+            return
+        for key, value in writes:
+            if value is None:
+                continue
+            if key.startswith(BLOCK) and value not in self._certified:
+                self._certified[value] = None
+                self._take(decode_certified(value))
+            elif key.startswith(LIST):
+                self._take_list(value)
+
+    def announced(self, number: int, news: Announce) -> None:
+        """A node told its operator something."""
+        if number in self._honest and news.event in ALARMS:
+            self._break(AGREEMENT, f"node {number}: {news.event} {dict(news.fields)}")
+
+    def punishes(self, number: int, other: int, reason: str) -> None:
+        """A node drops its connection to another."""
+        if number in self._honest and other in self._honest:
+            self._break(TRUST, f"node {number} punished honest node {other}: {reason}")
+
+    def said(self, number: int, data: bytes, disk: Disk) -> None:
+        """What a node says is looked at in the cluster of one group."""
+
+    def took(self, number: int, view: View, batch: Sequence[Incoming], *, lived: bool) -> None:
+        """What a node was handed too."""
+
+    def probed(self, number: int, key: bytes, request: ProbeRequest, result: ProbeResult) -> None:
+        """And its dial-backs."""
+
+    def acknowledged(self, number: int, packed: bytes, disk: Disk) -> None:
+        """And what its user handed in."""
+
+    def lost_power(self, number: int) -> None:
+        """And what it lost."""
+
+    def connects(self, block: SimulatedBlock) -> None:
+        """And its chain."""
+
+    # What is made of it.
+
+    def _break(self, law: str, what: str) -> None:
+        self.violations += 1
+        if len(self.breaches) < TOLD_MAX:
+            self.breaches.append((law, what))
+
+    def _take(self, certified: CertifiedBlock) -> None:
+        hashed, network = block_hash(certified.block), self._founding.network
+        if hashed not in self._certifiers:
+            self._step(certified.block, hashed)
+        block = decode_block(certified.block)
+        what = f"block {block.height} of group {block.prefix!r}"
+        certificate = certified.certificate
+        place = certificate.electorate, certificate.height, certificate.block_hash
+        if place != (group_electorate(block.prefix), block.height, hashed):
+            self._break(CERTIFICATES, f"the certificate of {what} is another one's")
+        for law, text in weak(certificate, network, self._certifiers[hashed], what):
+            self._break(law, text)
+
+    def _step(self, body: bytes, hashed: bytes) -> None:
+        """Go on by a block that nobody had before."""
+        block = decode_block(body)
+        payload = decode_payload(block)
+        group = self.ledger.groups.get(block.prefix)
+        before = None if group is None else self._shared.states.get((block.prefix, group.height, group.head))
+        breaches: list[Breach] = []
+        if group is not None and before is not None:
+            breaches += settle(self.ledger, group, before)
+        self._certifiers[hashed] = {} if group is None else self.ledger.voters(group)
+        breaches += self.ledger.take(block, payload, hashed)
+        after = self._shared.states.get((block.prefix, block.height, hashed))
+        if after is not None:
+            self.standing.states[block.prefix] = after
+            if group is not None and self.ledger.groups.get(block.prefix) is group:
+                breaches += settle(self.ledger, group, after)
+        if isinstance(payload, LinkPayload):
+            breaches += [breach for law in LAWS for breach in law(self.standing)]
+        if isinstance(payload, VerdictPayload):
+            self._challenges[hashed] = payload.seq
+        self.blocks += 1
+        for law, what in breaches:
+            self._break(law, what)
+
+    def _take_list(self, data: bytes) -> None:
+        header = decode_list_file(data).header
+        hashed = list_hash(header)
+        known = self._lists.get(header.period)
+        if known is not None and known != hashed:
+            self._break(AGREEMENT, f"the list of period {header.period} has two versions")
+        if known is None:
+            self._lists[header.period] = hashed
+            parameters = self._founding.genesis.parameters
+            anchors = (self._challenges[one] * parameters.challenge_every for one in header.blocks)
+            self.carried += sum(anchor // parameters.period_blocks < header.period for anchor in anchors)

@@ -1,0 +1,76 @@
+"""The simulation of many groups: a small network runs to its end, and its laws see what is wrong."""
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from simulations.__main__ import main
+from simulations.group_laws import LAWS, Standing
+from simulations.group_options import GroupOptions
+from simulations.groups import GroupsRun, run_groups
+from simulations.seats import Kept, Ledger
+from simulations.sharing import shared_work
+
+SMALL = GroupOptions(nodes=14, group_size=4, events=12)
+
+
+@pytest.fixture(scope="module")
+def standing() -> Iterator[Standing]:
+    with shared_work() as shared:
+        run = GroupsRun(1, SMALL, shared)
+        outcome = run.run()
+        assert not outcome.violations
+        yield run.watch.standing
+
+
+def test_a_small_network_comes_to_its_end_and_keeps_the_laws(capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = [
+        "--nodes",
+        str(SMALL.nodes),
+        "--group-size",
+        str(SMALL.group_size),
+        "--events",
+        str(SMALL.events),
+    ]
+    assert main(["groups", *sizes, "--seed", "1", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["violations"] == report["stalled"] == 0 and report["events"] >= SMALL.events
+    assert report["relocations"]["JOIN"] >= 1 and sum(report["sizes"].values()) == report["groups"]
+
+
+def test_a_seed_is_the_run_to_the_byte() -> None:
+    options = replace(SMALL, events=4)
+    assert run_groups(3, options).trace == run_groups(3, options).trace
+
+
+def two_prefixes(standing: Standing) -> None:
+    group = next(iter(standing.ledger.groups.values()))
+    standing.ledger.groups[group.prefix + "0"] = replace(group, prefix=group.prefix + "0")
+
+
+def a_seat_elsewhere(standing: Standing) -> None:
+    key = next(iter(next(standing.live())[0].members))
+    standing.ledger.seats[key] = replace(standing.ledger.seats[key], kept=Kept.LEFT)
+
+
+def one_address(standing: Standing) -> None:
+    first, second, *_ = next(standing.live())[0].members
+    standing.ledger.ips = {**standing.ledger.ips, second: standing.ledger.ips[first]}
+
+
+@pytest.mark.parametrize("plant", [two_prefixes, a_seat_elsewhere, one_address])
+def test_a_planted_breach_is_seen(standing: Standing, plant: Callable[[Standing], None]) -> None:
+    planted = Standing(replace_ledger(standing), dict(standing.states))
+    assert not [breach for law in LAWS for breach in law(planted)]
+    plant(planted)
+    assert [breach for law in LAWS for breach in law(planted)]
+
+
+def replace_ledger(standing: Standing) -> Ledger:
+    """Return a ledger that can be spoilt."""
+    ledger = copy.copy(standing.ledger)
+    ledger.groups, ledger.seats = dict(ledger.groups), dict(ledger.seats)
+    return ledger
