@@ -125,8 +125,8 @@ class CatchUp:
         """
         held, period = self._groups.held, self._lister.period
         blocks = status.blocks
-        if blocks == held and status.heads != self._groups.archive.lives.digest():
-            blocks += 1  # each of us has what the other lacks
+        if status.heads != self._groups.archive.lives.digest() and (blocks == held or self._groups.lacks):
+            blocks = max(blocks, held) + 1  # each of us has what the other lacks
         if blocks > held or status.lists > period:
             self._remember(neighbour)
         for peer in (OperatorKey(status.sender), neighbour):

@@ -79,10 +79,15 @@ class Groups(LiveGroups):
         """How many certified blocks are here, those that wait or are held back included."""
         return len(self.archive) + len(self._waiting.proven()) + sum(machine.held for machine in self)
 
+    @property
+    def lacks(self) -> bool:
+        """Whether a block is here that rests on one which is not."""
+        return self._waiting.lacks
+
     def wants(self) -> list[tuple[str, int]]:
         """Return (prefix, height) of the next block of each chain that may go on."""
         there = self._waiting.proven()
-        machines = [*self, *self._unions.values(), *(self._over if self._waiting.names_unknown() else ())]
+        machines = [*self, *self._unions.values(), *(self._over if self.lacks else ())]
         places = {one.state.prefix: one.held_height + 1 for one in reversed(machines) if one.wants_more}
         return [place for place in sorted(places.items()) if place not in there]
 

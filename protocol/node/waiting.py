@@ -64,9 +64,10 @@ class Waiting:
             [key for key, one in self._entries.items() if isinstance(one.needs, int) and one.needs <= height]
         )
 
-    def names_unknown(self) -> bool:
-        """Whether a certified block waits for one that it names, or follows."""
-        return any(one.is_proven and not isinstance(one.needs, int) for one in self._entries.values())
+    @property
+    def lacks(self) -> bool:
+        """Whether a block waits for another one, which it names or follows."""
+        return bool(self._by_need)
 
     def proven(self) -> frozenset[tuple[str, int]]:
         """Return the places of which a certified block is here: it need not be asked for."""

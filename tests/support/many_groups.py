@@ -38,10 +38,10 @@ def founding(count: int, least: int, depth: int = 1) -> tuple[Genesis, tuple[Ope
     raise AssertionError("no founders whose names fall so evenly")
 
 
-def splitting(count: int = 8, *, others: Sequence[Operator] = ()) -> Cluster:
+def splitting(count: int = 8, *, others: Sequence[Operator] = (), joins: bool = False) -> Cluster:
     """Return a cluster that has just enough founders on both sides to split."""
     genesis, founders = founding(count, GROUP_SIZE + 1)
-    return Cluster(founders, others=others, genesis=genesis)
+    return Cluster(founders, others=others, genesis=genesis, joins=joins)
 
 
 def members(cluster: Cluster, prefix: str) -> list[Operator]:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from protocol.chain.transaction import Transaction
 from protocol.errors import ProtocolError
 from protocol.genesis import Genesis
 from protocol.group.join_proof import JoinProver
@@ -118,6 +119,13 @@ class Cluster:
             height = self.chain.mine()
             self._connect(height)
             self.run(each)
+
+    def mine_with(self, *transactions: Transaction) -> int:
+        """Connect a block with these transactions; return its height."""
+        height = self.chain.mine(*transactions)
+        self._connect(height)
+        self.run(1_000)
+        return height
 
     def mine_to(self, height: int) -> None:
         """Connect plain blocks until the tip stands at `height`."""

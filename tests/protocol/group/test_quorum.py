@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.group.quorum import Electorate, Quorum, Voter
+from protocol.group.quorum import Electorate, JointElectorate, Quorum, Voter
 
 KEYS = [bytes([number]) * 32 for number in range(12)]
 AGES = st.lists(st.integers(1, 255), min_size=1, max_size=12)
@@ -123,3 +123,25 @@ def test_who_has_no_vote_has_no_age() -> None:
 def test_a_member_of_age_0_is_no_voter() -> None:
     with pytest.raises(ValueError, match="starts at 1"):
         Voter(operator_key=KEYS[0], age=0)
+
+
+def joint_of(zero: list[int], one: list[int]) -> JointElectorate:
+    """Two groups of these ages, whose keys differ in the first byte."""
+    others = (Voter(operator_key=b"\xff" + KEYS[number][1:], age=age) for number, age in enumerate(one))
+    return JointElectorate.joining(electorate_of(zero), Electorate.of(others), 2)
+
+
+@given(AGES, AGES, st.sets(st.integers(0, 23)))
+def test_a_joint_electorate_decides_by_both_halves(zero: list[int], one: list[int], picked: set[int]) -> None:
+    joint = joint_of(zero, one)
+    keys = [joint.voters[number].operator_key for number in picked if number < len(joint)]
+    halves = [half.is_final(keys) for half in joint.halves]
+    assert joint.is_final(keys) == all(halves)
+    assert joint.is_third(keys) == any(half.is_third(keys) for half in joint.halves)
+    assert len(joint) == len(zero) + len(one) and joint.age_total == sum(zero) + sum(one)
+
+
+def test_all_of_a_large_half_are_not_enough_for_both() -> None:
+    joint = joint_of([1] * 12, [1])
+    large = [voter.operator_key for voter in joint.halves[0].voters]
+    assert Electorate(joint.voters).is_final(large) and not joint.is_final(large)

@@ -46,7 +46,7 @@ class Chains:
 
     def __init__(self, blocks: list[bytes]) -> None:
         self.blocks = blocks
-        self.held = 0
+        self.held, self.lacks = 0, False
         self.members = frozenset(one.key for one in FOUNDERS)
         self.archive = self.lives = self
         self.pruned = 0
