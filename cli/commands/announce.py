@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.client import connect
-from cli.files import read_file, write_file
 from cli.options import json_option, load, place_options
-from cli.output import print_json, print_rows, printable
+from cli.output import print_json
+from cli.stake_signing import (
+    read_stake_key,
+    stake_options,
+    tell_built,
+    tell_sent,
+    transaction_text,
+    write_draft,
+)
 from protocol.units import format_amount
 
 if TYPE_CHECKING:
     from zenp2p.announcing import Announcer
-
-FILE = click.Path(path_type=Path)
 
 
 @click.group()
@@ -26,21 +31,10 @@ def announce() -> None:
 
 
 @announce.command()
-@click.option("--stake-address", required=True, metavar="ADDRESS", help="Whose coin is spent.")
 @click.option("--ip", default="", metavar="IP", help="Where others reach the node (default: as configured).")
 @click.option("--fqdn", default="", metavar="NAME", help="A host name in place of the IP address.")
 @click.option("--port", type=click.IntRange(1, 0xFFFF), help="The port there (default: as configured).")
-@click.option(
-    "--fee-rate",
-    type=click.IntRange(min=0),
-    default=1_000,
-    show_default=True,
-    help="Zatoshi for 1,000 bytes.",
-)
-@click.option(
-    "--stake-key", type=FILE, metavar="FILE", help="Sign with the stake's key file (mode 0600) at once."
-)
-@click.option("--out", type=FILE, required=True, help="The new file for the transaction, in hex.")
+@stake_options
 @place_options
 @json_option
 @click.pass_context
@@ -62,9 +56,9 @@ def build(
     """
     if ip and fqdn:
         raise click.UsageError("give --ip or --fqdn, not both", context)
-    from zenp2p.announcing import describe_place, show_endpoint, sign_draft
+    from zenp2p.announcing import describe_place, show_endpoint
     from zenp2p.data_directory import DataDirectory
-    from zenp2p.identity import load_operator, read_secret
+    from zenp2p.identity import load_operator
 
     config = load(context).config
     network = config.network
@@ -72,37 +66,11 @@ def build(
     place = ip or ("" if fqdn else network.announce_ip or network.ip)
     announcement = describe_place(operator, port or network.announce_port or network.port, place, fqdn)
     announcer = _announcer(context)
-    secret = read_secret(stake_key) if stake_key else None
+    secret = read_stake_key(stake_key)
     draft = announcer.build(announcement, stake_address, fee_rate)
-    transaction = sign_draft(draft, secret) if secret else draft.transaction
-    write_file(out, f"{transaction.raw.hex()}\n".encode())
-    answer: dict[str, Any] = {
-        "file": str(out),
-        "operator": operator.hex(),
-        "endpoint": show_endpoint(announcement),
-        "stake_address": stake_address,
-        "fee": draft.fee,
-        "change": transaction.outputs[1].amount,
-        "signed": secret is not None,
-        "transaction": transaction.raw.hex(),
-        "sign_with": [] if secret else announcer.sign_lines(transaction),
-    }
-    _tell_built(answer, as_json)
-
-
-def _tell_built(answer: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-        return
-    lines = answer.pop("sign_with")
-    amounts = {name: format_amount(answer[name]) for name in ("fee", "change")}
-    print_rows({name.replace("_", " "): value for name, value in {**answer, **amounts}.items()})
-    if lines:
-        click.echo("the owner of the stake address signs it in a wallet:")
-        click.echo("\nor, in older wallets:\n".join(lines))
-        click.echo("then: zenp2p announce send WHAT-THE-WALLET-ANSWERS")
-    else:
-        click.echo(f"then: zenp2p announce send {printable(answer['file'])}")
+    written = write_draft(draft, announcer.spender, secret, stake_address, out)
+    said = {"operator": operator.hex(), "endpoint": show_endpoint(announcement)}
+    tell_built({"file": written.pop("file"), **said, **written}, "zenp2p announce send", as_json=as_json)
 
 
 @announce.command()
@@ -115,23 +83,7 @@ def send(context: click.Context, transaction: str, as_json: bool) -> None:
 
     FILE holds the transaction in hex, or what the wallet answered when it signed.
     """
-    answer = _announcer(context).send(_transaction_text(transaction))
-    if as_json:
-        print_json(answer)
-        return
-    rows = {
-        name: ", ".join(value) or None if isinstance(value, list) else value for name, value in answer.items()
-    }
-    print_rows(rows)
-
-
-def _transaction_text(given: str) -> str:
-    """Return what was typed when it is hex itself, else what the file of that name holds."""
-    from zenp2p.announcing import TRANSACTION_TEXT_MAX
-
-    if len(given) > 100 and all(digit in "0123456789abcdefABCDEF" for digit in given):
-        return given
-    return read_file(Path(given), TRANSACTION_TEXT_MAX).decode("utf-8", "replace")
+    tell_sent(_announcer(context).send(transaction_text(transaction)), as_json=as_json)
 
 
 @announce.command()

@@ -1,14 +1,26 @@
-"""`zenp2p group show`: the groups of the network as the running node holds them, and who moves."""
+"""`zenp2p group`: the groups of the network as the running node holds them, who moves, who has stopped."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.client import connect
-from cli.options import json_option, place_options
+from cli.options import json_option, load, place_options
 from cli.output import print_json, printable
+from cli.stake_signing import (
+    read_stake_key,
+    stake_options,
+    tell_built,
+    tell_sent,
+    transaction_text,
+    write_draft,
+)
 from cli.tables import print_table
+
+if TYPE_CHECKING:
+    from zenp2p.marking import Marker
 
 KEY_DIGITS = 16
 """Of an operator key: enough to find it in the other table; the whole stands in `--json`."""
@@ -72,6 +84,83 @@ def show(context: click.Context, prefix: str | None, with_members: bool, moves: 
             _print_members(each, answer["operator"])
             _print_tickets(each)
     _print_moves(answer)
+
+
+@group.command()
+@click.argument("prefix", type=Prefix(), required=False)
+@stake_options
+@place_options
+@json_option
+@click.pass_context
+def absorb(
+    context: click.Context,
+    prefix: str | None,
+    stake_address: str,
+    fee_rate: int,
+    stake_key: Path | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Put on the chain that the sibling of a group has stopped, and is summoned.
+
+    The voters beside it have decided so (`zenp2p group show`); one of them, by his stake, has it mined. If
+    nobody of the stopped group answers within the term, its sibling goes on without it. PREFIX names the
+    stopped group, where there are several.
+    """
+    marker = _marker(context)
+    secret = read_stake_key(stake_key)
+    found, draft = marker.build_summons(stake_address, prefix, fee_rate)
+    written = write_draft(draft, marker.spender, secret, stake_address, out)
+    said = {"group": found["prefix"], "by": found["by"], "data_height": found["data_height"]}
+    tell_built({"file": written.pop("file"), **said, **written}, "zenp2p group send", as_json=as_json)
+
+
+@group.command()
+@click.argument("prefix", type=Prefix(), required=False)
+@stake_options
+@place_options
+@json_option
+@click.pass_context
+def cancel(
+    context: click.Context,
+    prefix: str | None,
+    stake_address: str,
+    fee_rate: int,
+    stake_key: Path | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Answer a summons on the chain: the group lives, and is not absorbed.
+
+    It takes a stake of one of the group's voters, and has to be mined within the term. PREFIX names the
+    group, where there are several.
+    """
+    marker = _marker(context)
+    secret = read_stake_key(stake_key)
+    found, draft = marker.build_life(stake_address, prefix, fee_rate)
+    written = write_draft(draft, marker.spender, secret, stake_address, out)
+    said = {"group": found["prefix"], "data_height": found["data_height"], "due": found["due"]}
+    tell_built({"file": written.pop("file"), **said, **written}, "zenp2p group send", as_json=as_json)
+
+
+@group.command()
+@click.argument("transaction", metavar="FILE|HEX")
+@place_options
+@json_option
+@click.pass_context
+def send(context: click.Context, transaction: str, as_json: bool) -> None:
+    """Check a signed summons or answer and hand it to the chain; sending it again is no error.
+
+    FILE holds the transaction in hex, or what the wallet answered when it signed.
+    """
+    tell_sent(_marker(context).send(transaction_text(transaction)), as_json=as_json)
+
+
+def _marker(context: click.Context) -> "Marker":
+    from zenp2p.genesis_description import read_genesis
+    from zenp2p.marking import Marker
+
+    return Marker(read_genesis(Path(load(context).config.genesis)), connect(context))
 
 
 def group_name(prefix: str) -> str:

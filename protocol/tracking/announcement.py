@@ -10,6 +10,7 @@ anybody a participant: that takes a registration. Spec: `spec/announcement.md`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from protocol.chain.data_transaction import FEE_RATE_DEFAULT, build_data_transaction, data_fee
 from protocol.chain.mark import (
     SIGNERS_MAX,
     key_addresses,
@@ -17,13 +18,13 @@ from protocol.chain.mark import (
     signing_addresses,
     sorted_signers,
 )
-from protocol.chain.script import address_script, null_data, script_address
-from protocol.chain.transaction import OutPoint, Transaction, TxInput, TxOutput
+from protocol.chain.script import script_address
+from protocol.chain.transaction import OutPoint, Transaction
 from protocol.crypto import KEY_SIZE, check_operator_key
-from protocol.errors import InvalidSignature, MalformedMessage, RequestError
+from protocol.errors import InvalidSignature, MalformedMessage
 from protocol.tracking.diversity import IPV4_SIZE, IPV6_SIZE, is_packed_ip
 from protocol.tracking.hostname import is_hostname
-from protocol.units import OperatorKey, format_amount
+from protocol.units import OperatorKey
 
 ANNOUNCEMENT_MAGIC = b"zp2p\x01"
 """What the OP_RETURN of an announcement begins with: the magic of zenp2p's outputs, and type 1."""
@@ -32,15 +33,6 @@ PLACE_SIZE_MAX = 41
 """Bytes of the packed address or host name: what 80 bytes of payload leave."""
 STAKES_MAX = SIGNERS_MAX
 """Stake addresses that one transaction ties an announcement to by each kind of tie; with more, to none."""
-
-TRANSACTION_VERSION = 1
-FEE_RATE_DEFAULT = 1_000
-"""Zatoshi for 1,000 bytes."""
-FEE_RATE_MAX = 100_000
-CHANGE_MIN = 10_000
-"""Zatoshi that go back to the stake address at least: smaller outputs are not relayed."""
-INPUT_SIZE_MAX = 32 + 4 + 1 + (1 + 72 + 1) + (1 + 65) + 4
-"""Bytes of a signed P2PKH input, at most: an uncompressed key may be the owner's."""
 
 _HEAD_SIZE = len(ANNOUNCEMENT_MAGIC) + KEY_SIZE + PORT_SIZE
 _IP_SIZES = (IPV4_SIZE, IPV6_SIZE)
@@ -149,19 +141,6 @@ def announcement_ties(transaction: Transaction, spent: Sequence[bytes | None]) -
     )
 
 
-def announcing_outputs(
-    announcement: Announcement, stake_address: bytes, change: int, tail: bytes = b""
-) -> tuple[TxOutput, ...]:
-    """Return the two outputs of an announcing transaction: the OP_RETURN, then the change to the stake.
-
-    `tail` is appended to both scripts on chains with replay tails.
-    """
-    return (
-        TxOutput(0, null_data(encode_announcement(announcement)) + tail),
-        TxOutput(change, address_script(stake_address) + tail),
-    )
-
-
 def build_announcing(
     announcement: Announcement,
     stake_address: bytes,
@@ -173,25 +152,14 @@ def build_announcing(
 ) -> Transaction:
     """Return the unsigned transaction that announces, spending one coin of the stake address.
 
-    All but the fee goes back to it. `amount` is what the coin holds, `fee_rate` is in zatoshi for 1,000
-    bytes. Raises `RequestError` when the coin is too small or the rate out of bounds.
+    All but the fee goes back to it. Raises what `build_data_transaction` raises.
     """
-    fee = announcing_fee(announcement, stake_address, fee_rate, tail)
-    if amount - fee < CHANGE_MIN:
-        raise RequestError(
-            f"a coin of {format_amount(amount)} is too small: with the fee and what goes back it takes "
-            f"{format_amount(fee + CHANGE_MIN)}"
-        )
-    outputs = announcing_outputs(announcement, stake_address, amount - fee, tail)
-    return Transaction(TRANSACTION_VERSION, (TxInput(coin),), outputs)
+    payload = encode_announcement(announcement)
+    return build_data_transaction(payload, stake_address, coin, amount, fee_rate=fee_rate, tail=tail)
 
 
 def announcing_fee(
     announcement: Announcement, stake_address: bytes, fee_rate: int = FEE_RATE_DEFAULT, tail: bytes = b""
 ) -> int:
     """Return the fee in zatoshi of an announcing transaction; raises `RequestError` for an odd rate."""
-    if not 0 <= fee_rate <= FEE_RATE_MAX:
-        raise RequestError(f"a fee rate is 0 to {FEE_RATE_MAX} zatoshi for 1,000 bytes, not {fee_rate}")
-    outputs = announcing_outputs(announcement, stake_address, 0, tail)
-    size = len(Transaction(TRANSACTION_VERSION, (), outputs).raw) + INPUT_SIZE_MAX
-    return -(-size * fee_rate // 1_000)
+    return data_fee(encode_announcement(announcement), stake_address, fee_rate, tail)

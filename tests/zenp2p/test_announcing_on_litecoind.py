@@ -71,7 +71,7 @@ class Owner:
         """Build, have the wallet run the line that we show, send its answer, mine."""
         follow(self.node.client, self.beside.index)
         draft = self.announcer.build(announcement, self.address)
-        (line,) = self.announcer.sign_lines(draft.transaction)
+        (line,) = self.announcer.spender.sign_lines(draft.transaction)
         program, method, raw = line.split()
         assert program == "litecoin-cli"
         sent = self.announcer.send(json.dumps(self.node.client.call(method, raw), indent=2))

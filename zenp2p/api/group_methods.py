@@ -19,8 +19,9 @@ from protocol.node.tickets import Moved, Ticket
 from protocol.units import OperatorKey
 from zenp2p.api.context import Context
 from zenp2p.api.errors import NotFound
-from zenp2p.api.methods import Methods, Params
+from zenp2p.api.methods import Methods, NoParams, Params
 from zenp2p.api.network_view import NetworkView
+from zenp2p.api.summons_view import SummonsView
 
 MOVES_MAX = 1_024
 """Moves in one answer."""
@@ -43,10 +44,12 @@ class GroupMethods:
     def __init__(self, context: Context) -> None:
         self._node = context.node
         self._view = NetworkView(context.node)
+        self._summonses = SummonsView(context.node)
 
     def register(self, methods: Methods) -> None:
         """Add them to the register."""
         methods.add("group.show", GroupParams, self.show, "The groups, their members, and who moves.")
+        methods.add("group.summonses", NoParams, self.summonses, "Groups that are summoned, and by whom.")
 
     async def show(self, params: GroupParams) -> object:
         """All live groups, or the one with a prefix; the last moves of the whole network, oldest first."""
@@ -65,6 +68,10 @@ class GroupMethods:
             "moves": [describe_move(moved) for moved in shown],
             "departures": [describe_departure(one) for one in gone],
         }
+
+    async def summonses(self, params: NoParams) -> object:
+        """The open summonses of all groups, and the mined ones that are not answered."""
+        return {"summonses": self._summonses.opened(), "called": self._summonses.called()}
 
     def _describe(self, state: DataChain, *, with_members: bool) -> dict[str, object]:
         view = self._view

@@ -14,6 +14,7 @@ from zenp2p.api.methods import Methods, NoParams, Params, program_version
 from zenp2p.api.network_view import NetworkView
 from zenp2p.api.seat_view import OwnSeat, SeatView
 from zenp2p.api.seat_words import SeatWords
+from zenp2p.api.summons_view import SummonsView
 
 
 class EnvelopeParams(Params, frozen=True):
@@ -32,6 +33,7 @@ class NodeMethods:
         self._view = NetworkView(context.node)
         self._seat = SeatView(context, self._view)
         self._words = SeatWords(context.node, self._view)
+        self._summonses = SummonsView(context.node)
 
     def register(self, methods: Methods) -> None:
         """Add them to the register."""
@@ -82,6 +84,7 @@ class NodeMethods:
         if node.group.stranded or node.lister.stranded:
             yield "certified data rest on chain blocks that another branch has replaced; see the log"
         yield from self._others()
+        yield from self._summonses.problems(node.group.state.prefix)
         yield from self._words.problems(own)
 
     def _others(self) -> Iterator[str]:

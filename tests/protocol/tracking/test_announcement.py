@@ -7,14 +7,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from protocol.chain.address import pay_to_script_hash
+from protocol.chain.data_transaction import CHANGE_MIN, FEE_RATE_MAX
 from protocol.chain.multisig import sign_p2pkh_input, verify_p2pkh_input
 from protocol.chain.script import address_script, null_data, push_data, replay_tail
 from protocol.chain.transaction import OutPoint, Transaction, TxInput, TxOutput, with_script_sig
 from protocol.errors import MalformedMessage, RequestError
 from protocol.tracking.announcement import (
     ANNOUNCEMENT_MAGIC,
-    CHANGE_MIN,
-    FEE_RATE_MAX,
     PLACE_SIZE_MAX,
     STAKES_MAX,
     Announcement,
