@@ -73,7 +73,9 @@ from protocol.tracking.response import Receipt, Response
 from protocol.units import Hash32, OperatorKey
 
 REPEAT_MILLISECONDS = 2_000
-"""How often a node says where it is and repeats what is still waiting."""
+"""How often a node says where it is and repeats what is still waiting, where blocks come fast."""
+REPEATS_A_BLOCK = 5
+"""How often it does so while a block is mined, where that takes longer: nothing waits for less."""
 DECIDED_AT_ONCE_MAX = 64
 """Blocks that one input can lead to (a group of one decides as it proposes); the next input goes on."""
 RESPONSE_HEAD = b"\x9a\xa8response"
@@ -123,6 +125,8 @@ class Node:
         self.chain = chain
         self._guard = guard
         self._now = 0
+        block_milliseconds = 1_000 * genesis.parameters.block_seconds
+        self._repeat_every = max(REPEAT_MILLISECONDS, block_milliseconds // REPEATS_A_BLOCK)
         self._repeat_at = 0
         self._everybody = everybody = network_topic(self.network)
         self._topics: tuple[str, ...] = ()
@@ -213,8 +217,8 @@ class Node:
         self._now = max(self._now, now_ms)
         effects = [] if self._pruner is None else self._pruner.tick()
         if self._now >= self._repeat_at:
-            self._repeat_at = self._now + REPEAT_MILLISECONDS
-            is_our_turn = self.catch_up.is_our_turn(self._now // REPEAT_MILLISECONDS)
+            self._repeat_at = self._now + self._repeat_every
+            is_our_turn = self.catch_up.is_our_turn(self._now // self._repeat_every)
             effects += self.catch_up.tell() if is_our_turn else []
             effects += self.registrar.repeat(all_of_them=is_our_turn) + self.tracker.repeat(self.groups)
         effects += self.tracker.tick() + self.watch.due(self._now)

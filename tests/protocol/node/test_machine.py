@@ -4,15 +4,17 @@ from itertools import pairwise
 
 import pytest
 
-from protocol.codec import encode
+from protocol.codec import encode, replace
 from protocol.errors import StaleMessage
 from protocol.group.vote import Vote, decode_statement
 from protocol.node.effects import Incoming, Persist, Send
 from protocol.node.messages import PLAIN, SIGNED, pack_plain, pack_signed
 from protocol.node.records import BLOCK, REGISTRATION, RESPONSE
+from protocol.parameters import MINIMAL
 from protocol.payout.light import trust_from_genesis, verify_list
 from protocol.tracking.response import Response, decode_response
 from protocol.tracking.verdict import Reason
+from tests.support.founding import founded_by
 from tests.support.node_cluster import Cluster
 from tests.support.operators import Operator, operator
 
@@ -306,6 +308,14 @@ def test_a_message_of_another_network_is_refused() -> None:
     foreign = Status(network=bytes(32), sender=NEWCOMER.key, heads=bytes(32), blocks=9, pruned=0, lists=9)
     cluster.deliver(FOUNDERS[0], NEWCOMER, pack_plain(foreign))
     assert not cluster[FOUNDERS[0]].sent
+
+
+@pytest.mark.parametrize(("block_seconds", "count"), [(1, 30), (10, 30), (30, 10), (150, 2)])
+def test_where_blocks_are_slow_a_node_repeats_itself_less(block_seconds: int, count: int) -> None:
+    parameters = replace(MINIMAL, block_seconds=block_seconds)
+    cluster = Cluster(FOUNDERS, genesis=founded_by(FOUNDERS, parameters=parameters))
+    cluster.run(59_900)
+    assert sum(data[0] == PLAIN for data in cluster[FOUNDERS[0]].sent) == count
 
 
 @pytest.mark.parametrize("valid", [True, False])
