@@ -5,7 +5,7 @@ node (`seats`); certificates are counted here. Which block brought it about play
 Spec: `spec/simulation.md`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from protocol.crypto import verify_envelope
@@ -44,9 +44,10 @@ def settle(ledger: Ledger, group: Group, state: DataChain) -> Iterator[Breach]:
         ip = ledger.ips.get(key)
         if all(ledger.ips.get(other) != ip for other in group.members if other != key):
             yield SEATS, f"{key.hex()[:8]} is no member of group {group.prefix!r}, and no block says why"
-        due, counts = group.link_due, group.counts
+        due, counts = group.links_due, group.counts
         ledger.dismiss(group, key, keeps_age=True)
-        group.link_due, group.counts = state.link_due, counts if due else state.link_counts
+        if due:
+            group.links_due, group.counts = due, counts
     for key, member in members.items():
         seat = ledger.seats.get(key)
         if seat is None or key not in group.members:
@@ -58,21 +59,26 @@ def settle(ledger: Ledger, group: Group, state: DataChain) -> Iterator[Breach]:
 
 
 def weak(
-    certificate: Certificate, network: bytes, electorate: Mapping[bytes, int], what: str
+    certificate: Certificate, network: bytes, electorates: Sequence[Mapping[bytes, int]], what: str
 ) -> Iterator[Breach]:
-    """Count a certificate's valid signatures: more than two thirds of the voters and of their age."""
+    """Count a certificate's valid signatures: more than two thirds of the voters and of their age.
+
+    Of each electorate for itself, and nobody else's.
+    """
     slot = Slot(network, certificate.electorate, certificate.height, certificate.round, Phase.PRECOMMIT)
-    heads = age = 0
+    signers: list[bytes] = []
     for signer, signature in certificate.signatures:
         try:
             verify_envelope(signature + vote_body(slot, certificate.block_hash, signer), signer)
+            signers.append(signer)
         except ProtocolError:
             yield CERTIFICATES, f"the certificate of {what} holds a signature that does not"
-            continue
-        heads += signer in electorate
-        age += electorate.get(signer, 0)
-    if not (3 * heads > 2 * len(electorate) and 3 * age > 2 * sum(electorate.values())):
-        yield CERTIFICATES, f"the certificate of {what} has {heads} of {len(electorate)} voters"
+    if any(all(signer not in electorate for electorate in electorates) for signer in signers):
+        yield CERTIFICATES, f"the certificate of {what} is signed by somebody without a vote"
+    for electorate in electorates:
+        ages = [electorate[signer] for signer in signers if signer in electorate]
+        if not (3 * len(ages) > 2 * len(electorate) and 3 * sum(ages) > 2 * sum(electorate.values())):
+            yield CERTIFICATES, f"the certificate of {what} has {len(ages)} of {len(electorate)} voters"
 
 
 def law_prefixes_divide_the_network(standing: Standing) -> Iterator[Breach]:

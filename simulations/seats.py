@@ -12,6 +12,7 @@ from enum import Enum
 from protocol.crypto import envelope_body, sha3_256
 from protocol.genesis import Genesis, network_id
 from protocol.group.data_block import (
+    AbsorbPayload,
     AdmitPayload,
     DataBlock,
     EvidencePayload,
@@ -24,6 +25,7 @@ from protocol.group.data_block import (
     RelocatePayload,
     RemovePayload,
     SplitPayload,
+    Step,
     VerdictPayload,
 )
 from protocol.group.vote import decode_statement
@@ -34,6 +36,9 @@ PLACES = "one_block_at_a_place"
 SEATS = "one_seat_an_operator"
 NEWCOMERS = "one_newcomer_in_a_large_group"
 IPS = "one_ip_in_a_group"
+
+UNION_HEIGHTS = 1 << 20
+"""So far above its halves a union begins."""
 
 Breach = tuple[str, str]
 """The name of a law, and what broke it."""
@@ -83,10 +88,13 @@ class Group:
     height: int
     head: bytes
     members: dict[bytes, None]
-    link_due: bool = False
+    links_due: int = 0
     counts: bool = True
     gate_open: bool = False
-    is_closed: bool = False
+    ending: tuple[int, bytes] | None = None
+    """Height and hash of its MERGE block: then only ABSORB blocks follow."""
+    halves: tuple[dict[bytes, int], ...] = ()
+    """Of a union before its second block: the voters of each half, with their ages."""
 
 
 @dataclass
@@ -139,6 +147,10 @@ class Ledger:
         """Return the voters of a group with their ages."""
         return {key: self.seats[key].age for key in group.members if self.seats[key].age >= 1}
 
+    def certifiers(self, group: Group) -> tuple[dict[bytes, int], ...]:
+        """Return of whom, each for themselves, more than two thirds must certify a group's next block."""
+        return group.halves or (self.voters(group),)
+
     def take(self, block: DataBlock, payload: Payload, hashed: bytes) -> Iterator[Breach]:
         """Go on by one certified block, in an order in which each comes after what it rests on."""
         place = block.prefix, block.height
@@ -147,17 +159,18 @@ class Ledger:
             yield PLACES, f"two blocks {block.height} of group {block.prefix!r}"
             return
         group = self.groups.get(block.prefix)
-        if group is None or group.is_closed or block.height != group.height + 1:
+        ends = group is not None and group.ending is not None and not isinstance(payload, AbsorbPayload)
+        if group is None or ends or block.height != group.height + 1:
             yield PLACES, f"block {block.height} of group {block.prefix!r} follows nothing"
             return
         if block.previous != group.head:
             yield PLACES, f"block {block.height} of group {block.prefix!r} follows another one"
-        if group.link_due != isinstance(payload, LinkPayload):
+        if bool(group.links_due) != isinstance(payload, LinkPayload):
             yield (
                 PLACES,
                 f"block {block.height} of group {block.prefix!r} is a LINK when none is due, or none",
             )
-        group.height, group.head, group.link_due = block.height, hashed, False
+        group.height, group.head = block.height, hashed
         match payload:
             case LinkPayload():
                 self._link(group)
@@ -180,6 +193,8 @@ class Ledger:
                 yield from self._split(group)
             case MergePayload():
                 self._merge(group)
+            case AbsorbPayload() if payload.step is Step.TAKE:
+                yield SEATS, f"group {payload.prefix!r} is absorbed, and nobody summoned it on the chain"
             case _:
                 self.judged.register(payload, block.stamp_height)
 
@@ -188,10 +203,13 @@ class Ledger:
         if group.gate_open and group.counts:
             for key in group.members:
                 self.seats[key].events += 1
-        group.gate_open, group.counts = False, True
+        group.links_due = max(0, group.links_due - 1)
+        group.gate_open = False
+        if not group.links_due:
+            group.counts, group.halves = True, ()
 
     def _change(self, group: Group) -> None:
-        group.link_due = group.counts = True
+        group.links_due, group.counts = 1, True
 
     # Moves.
 
@@ -333,29 +351,32 @@ class Ledger:
     # Partition.
 
     def _split(self, group: Group) -> Iterator[Breach]:
-        group.is_closed = True
         del self.groups[group.prefix]
         for bit in "01":
             prefix = group.prefix + bit
             members = {key: None for key in group.members if self.seats[key].bits.startswith(prefix)}
-            child = self.groups[prefix] = Group(prefix, group.height, group.head, members, link_due=True)
-            child.counts = False
+            child = Group(prefix, group.height, group.head, members, links_due=1, counts=False)
+            self.groups[prefix] = child
             if len(self.voters(child)) <= self.size:
                 yield SEATS, f"group {prefix!r} begins with {len(self.voters(child))} voters"
 
     def _merge(self, group: Group) -> None:
-        """Close a group; with its sibling closed too both go on as one."""
-        group.is_closed = True
+        """End a group; when its sibling has ended too both go on as one."""
+        group.ending = group.height, group.head
         parent = group.prefix[:-1]
-        halves = [self.groups.get(parent + bit) for bit in "01"]
-        zero, one = halves
-        if zero is None or one is None or not (zero.is_closed and one.is_closed):
+        zero, one = (self.groups.get(parent + bit) for bit in "01")
+        if zero is None or one is None or zero.ending is None or one.ending is None:
             return
         del self.groups[zero.prefix], self.groups[one.prefix]
-        head = sha3_256(zero.head, one.head)
-        height = max(zero.height, one.height)
-        members = {**zero.members, **one.members}
-        self.groups[parent] = Group(parent, height, head, members, link_due=True, counts=False)
+        self.groups[parent] = Group(
+            prefix=parent,
+            height=max(zero.ending[0], one.ending[0]) + UNION_HEIGHTS,
+            head=sha3_256(zero.ending[1], one.ending[1]),
+            members={**zero.members, **one.members},
+            links_due=2,
+            counts=False,
+            halves=(self.voters(zero), self.voters(one)),
+        )
 
 
 def _is_back(ticket: Ticket) -> bool:

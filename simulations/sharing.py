@@ -13,16 +13,17 @@ from typing import Any
 
 from protocol.chain.view import ChainView
 from protocol.group import data_block, verdict_block, vote
-from protocol.group.kinds import partition
+from protocol.group import state as group_state
+from protocol.group.kinds import partition, registers
 from protocol.group.state import GroupState
 from protocol.group.verdict_block import Judging
-from protocol.node import judge, machine, registrar
+from protocol.node import judge, live_groups, machine, registrar
 from protocol.node.archive import Archive
 from protocol.payout import payout_list
 from protocol.payout.claims import VerdictRecord
 from protocol.payout.list_header import Head
 from protocol.payout.payout_list import ListState
-from protocol.tracking import answer_key
+from protocol.tracking import answer_key, observation
 from protocol.tracking.challenge import Challenge
 from protocol.tracking.registration_book import RegistrationBook
 from simulations.patching import replaced
@@ -114,6 +115,18 @@ def _height(book: RegistrationBook, height: int) -> Hashable:
     return id(book), height
 
 
+def _identity(value: object) -> Hashable:
+    return id(value)
+
+
+def _applied(book: RegistrationBook, entries: Sequence[object], stamp_height: int) -> Hashable:
+    return id(book), tuple(map(id, entries)), stamp_height
+
+
+def _draw(anchor_hash: bytes, operator_key: bytes) -> Hashable:
+    return anchor_hash, operator_key
+
+
 def _region(state: GroupState, seq: int) -> Hashable:
     return place_of(state), seq
 
@@ -165,6 +178,11 @@ SHARED: tuple[tuple[ModuleType | type, str, Key], ...] = (
     (registrar, "check_registration", _envelope),
     (registrar, "check_deregistration", _envelope),
     (answer_key, "expected_answer", _answer),
+    (registers, "read_entries", _identity),
+    (live_groups, "read_entries", _identity),
+    (group_state, "challenge_draw", _draw),
+    (observation, "challenge_draw", _draw),
+    (RegistrationBook, "apply_all", _applied),
     (RegistrationBook, "in_force", _height),
     (RegistrationBook, "contested", _height),
     (RegistrationBook, "judged", _height),

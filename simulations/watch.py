@@ -52,8 +52,8 @@ class Watch:
         self.carried = 0
         """VERDICT blocks that a list took a period late."""
         self.blocks = 0
-        self._certifiers: dict[bytes, dict[bytes, int]] = {}
-        """By block: the voters who had to certify it."""
+        self._certifiers: dict[bytes, tuple[dict[bytes, int], ...]] = {}
+        """By block: the voters who had to certify it, of a union's first blocks those of each half."""
         self._certified: dict[bytes, None] = {}
         self._lists: dict[int, bytes] = {}
         self._challenges: dict[bytes, int] = {}
@@ -131,7 +131,7 @@ class Watch:
         breaches: list[Breach] = []
         if group is not None and before is not None:
             breaches += settle(self.ledger, group, before)
-        self._certifiers[hashed] = {} if group is None else self.ledger.voters(group)
+        self._certifiers[hashed] = () if group is None else self.ledger.certifiers(group)
         breaches += self.ledger.take(block, payload, hashed)
         after = self._shared.states.get((block.prefix, block.height, hashed))
         if after is not None:

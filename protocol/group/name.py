@@ -31,12 +31,12 @@ def is_prefix(text: str) -> bool:
 
 def bits(name: bytes, count: int) -> str:
     """Return the first `count` bits of a 32-byte name, most significant first."""
-    return format(int.from_bytes(name, "big"), f"0{NAME_BITS}b")[:count]
+    return format(int.from_bytes(name, "big") >> NAME_BITS - count, f"0{count}b") if count else ""
 
 
 def matches(prefix: str, name: bytes) -> bool:
     """Whether a 32-byte name (or any 32-byte hash) falls to the group with this prefix."""
-    return bits(name, len(prefix)) == prefix
+    return not prefix or int.from_bytes(name, "big") >> NAME_BITS - len(prefix) == int(prefix, 2)
 
 
 def sibling(prefix: str) -> str:
