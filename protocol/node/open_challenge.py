@@ -28,7 +28,8 @@ FETCHED_MAX = 16_384
 _HEIGHT_SIZE = 8
 _FAST, _TLS_VALID = 1, 2
 """Bits of a written sighting."""
-_KEY_SIZE = 32
+_BEFORE_ENVELOPE = _HEIGHT_SIZE + 32
+"""Bytes of a written response before its envelope: the height, and who handed it over."""
 
 
 class OpenChallenge:
@@ -176,7 +177,7 @@ class OpenChallenge:
         for key, value in records.iterate(prefix):
             self._written.add(key[len(prefix) :])
             height = int.from_bytes(value[:_HEIGHT_SIZE], "big")
-            peer, envelope = value[_HEIGHT_SIZE : _HEIGHT_SIZE + _KEY_SIZE], value[_HEIGHT_SIZE + _KEY_SIZE :]
+            peer, envelope = value[_HEIGHT_SIZE:_BEFORE_ENVELOPE], value[_BEFORE_ENVELOPE:]
             with suppress(ProtocolError):  # a flawed one was kept as such, and is again
                 try:
                     self.builder.record_response(envelope, height, peer)
@@ -191,10 +192,15 @@ class OpenChallenge:
     def forget(self, records: Records, own_word: OperatorKey) -> list[Effect]:
         """Drop the record: the verdict block holds what matters of it.
 
-        But for our own observation, the one that this judge may ever make of this challenge.
+        But for our own observation, the one that this judge may ever make of this challenge, and the
+        responses that it names: if we move into a group that has not judged yet, it needs them too.
         """
-        families = (RESPONSE, SIGHTING, OBSERVATION)
+        named = frozenset(self._named.get(own_word, ()))
+        families = (SIGHTING, OBSERVATION)
         keys = [key for family in families for key, _ in records.iterate(self._key(family))]
+        keys += [
+            key for key, value in records.iterate(self._key(RESPONSE)) if _response_of(value) not in named
+        ]
         return [Persist(key, None) for key in keys if key != self._key(OBSERVATION) + own_word]
 
     def _key(self, family: bytes) -> bytes:
@@ -202,3 +208,8 @@ class OpenChallenge:
 
     def _responses(self) -> Mapping[Hash32, bytes]:
         return {**self._fetched, **self.builder.envelopes()}
+
+
+def _response_of(value: bytes) -> Hash32:
+    """Return the hash of a written response."""
+    return response_hash(value[_BEFORE_ENVELOPE:])

@@ -87,28 +87,45 @@ class Tracker:
         effects: list[Effect] = []
         for family in (RESPONSE, SIGHTING, OBSERVATION, VOID):
             for key, _ in self._records.iterate(family):
-                seq, _, judge = split_challenge_key(family, key)
-                is_own_word = family == OBSERVATION and judge == self._me
-                if seq < oldest or (view.is_judged(seq) and not is_own_word):
+                seq, anchor_hash, other = split_challenge_key(family, key)
+                own_word = challenge_prefix(OBSERVATION, seq, anchor_hash) + self._me
+                is_named = family == RESPONSE and self._records.get(own_word) is not None
+                is_ours = is_named or (family == OBSERVATION and other == self._me)
+                if seq < oldest or (view.is_judged(seq) and not is_ours):
                     effects.append(Persist(key, None))
         return effects
 
     def _forget_words(self, oldest: int) -> list[Effect]:
-        """Drop our observations of challenges that no group will judge any more."""
-        words = [key for key, _ in self._records.iterate(OBSERVATION)]
-        return [Persist(key, None) for key in words if split_challenge_key(OBSERVATION, key)[0] < oldest]
+        """Drop our observations of challenges that no group will judge any more, and what they name."""
+        words = [(OBSERVATION, key) for key, _ in self._records.iterate(OBSERVATION)]
+        words += [(RESPONSE, key) for key, _ in self._records.iterate(RESPONSE)]
+        return [Persist(key, None) for family, key in words if split_challenge_key(family, key)[0] < oldest]
 
     def regroup(self, view: GroupView) -> list[Effect]:
         """Go on from the seat that we have now: our group, or our vote in it, may have changed.
 
         What is held of those who still fall to us stays. Of what we have observed we say no second word.
+        What our new group has still to judge it cannot without our word, though our old one has done with it.
         """
         effects: list[Effect] = []
         if self._judge.take_seat(view):
             for opened in self._open.values():
                 self._judge.move(opened)
                 self._keep_own(opened, effects)
+            self._reopen(view)
         return effects
+
+    def _reopen(self, view: GroupView) -> None:
+        """Hold what our group has not judged of late, with what the record has of it."""
+        newest = self._tip // self._parameters.challenge_every
+        for seq in range(max(0, newest - OPEN_MAX), newest + 1) if self.is_judge else ():
+            opened = self._prepare(seq, view)
+            if opened is not None:
+                opened.was_open = True
+                self._open[(seq, opened.challenge.anchor_hash)] = opened
+        self._open = dict(sorted(self._open.items()))
+        self._make_room()
+        self._newest = self._last_current()
 
     def connect(self, height: int, view: GroupView) -> list[Effect]:
         """A block connected: open, observe, answer again what is due."""

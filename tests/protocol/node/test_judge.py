@@ -205,6 +205,28 @@ def test_a_judge_says_one_word_on_a_challenge_wherever_it_moves() -> None:
     assert valid(bench, RIGHT[0]) == bench.falls_to("1", SEQ), "a word about others is no word about ours"
 
 
+@pytest.mark.parametrize("had_seen", [True, False])
+def test_who_moves_in_when_its_old_group_has_judged_does_not_keep_the_new_one_from_judging(
+    had_seen: bool,
+) -> None:
+    """Five words of eight are not final: each of the three says its word here too, or that it saw nothing."""
+    movers = LEFT[:3]
+    bench = two_groups()
+    if not had_seen:
+        bench.regroup({"0": LEFT[3:], "1": RIGHT})
+    bench.mine_to(JUDGED)
+    assert all(bool(words(bench[one])) is had_seen for one in movers)
+    said = [words(bench[one]) for one in movers]
+    bench.certify(LEFT, SEQ)
+    bench.regroup({"0": LEFT[3:], "1": (*RIGHT, *movers)})
+    bench.mine_to(JUDGED + 1)
+    bench.repeat()
+    assert valid(bench, RIGHT[0]) == bench.falls_to("1", SEQ)
+    assert valid(bench, movers[0]) == bench.falls_to("1", SEQ)
+    assert not had_seen or [words(bench[one]) for one in movers] == said
+    assert {one.challenge.seq for one in bench[movers[0]].tracker.open_challenges()} == {SEQ}
+
+
 def test_a_word_is_kept_no_longer_than_a_group_may_ask_for_it() -> None:
     bench = two_groups()
     bench.mine_to(JUDGED)

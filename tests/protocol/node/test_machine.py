@@ -9,7 +9,15 @@ from protocol.errors import StaleMessage
 from protocol.group.vote import Vote, decode_statement
 from protocol.node.effects import Incoming, Persist, Send
 from protocol.node.messages import PLAIN, SIGNED, pack_plain, pack_signed
-from protocol.node.records import BLOCK, REGISTRATION, RESPONSE
+from protocol.node.records import (
+    BLOCK,
+    OBSERVATION,
+    REGISTRATION,
+    RESPONSE,
+    SIGHTING,
+    split_challenge_key,
+)
+from protocol.node.tracker import OPEN_MAX
 from protocol.parameters import MINIMAL
 from protocol.payout.light import trust_from_genesis, verify_list
 from protocol.tracking.response import Response, decode_response
@@ -223,14 +231,18 @@ def test_a_receipt_counts_for_a_judge_that_is_gone_when_the_challenge_is_judged(
     assert reasons(cluster, 2)[NEWCOMER.key] is (Reason.UNREACHABLE if shown else Reason.NO_RESPONSE)
 
 
-def test_the_record_of_a_judged_challenge_is_dropped_and_the_block_kept() -> None:
+def test_of_a_judged_challenge_our_word_and_what_it_names_are_kept_for_a_while_and_the_block() -> None:
     cluster = Cluster(FOUNDERS)
     cluster.mine_to(FIRST + 1)
     store = cluster[FOUNDERS[0]].store
-    assert list(store.iterate(RESPONSE))
+    written = list(store.iterate(RESPONSE))
     cluster.mine_to(judged_at(2))
-    assert not list(store.iterate(RESPONSE))
-    assert list(store.iterate(BLOCK))
+    assert list(store.iterate(RESPONSE)) == written and not list(store.iterate(SIGHTING))
+    ((key, _),) = store.iterate(OBSERVATION)
+    assert key.endswith(FOUNDERS[0].key) and list(store.iterate(BLOCK))
+    cluster.mine_to((2 + OPEN_MAX + 1) * cluster.genesis.parameters.challenge_every)
+    kept = [split_challenge_key(RESPONSE, key)[0] for key, _ in store.iterate(RESPONSE)]
+    assert kept and min(kept) == 3
 
 
 @pytest.mark.parametrize(
