@@ -88,7 +88,7 @@ def build_verdict(
         raise NotYetKnown(f"challenge {seq} is judged at height {challenge.judged_at}")
     named = sorted(set(registers))
     book, _ = take_up(state, named, Around(chain, elsewhere))
-    judging, said = state.judging(challenge, book), sorted(observations, key=len)
+    judging, said = state.judging(challenge, book), _that_fit(observations)
     heard = tuple(receipts)
     while True:
         payload = build_payload(judging, said, heard, responses, chain, named)
@@ -99,6 +99,18 @@ def build_verdict(
                 heard = without_loudest(payload.receipts, state.network)
             else:
                 said.pop()
+
+
+def _that_fit(observations: Iterable[bytes]) -> list[bytes]:
+    """Return the observations by length, without the longest ones that no block has room for.
+
+    In a large group they may be many, and each attempt to make a block judges everybody anew.
+    """
+    said = sorted(observations, key=len)
+    size = sum(map(len, said))
+    while size > BLOCK_SIZE_MAX:
+        size -= len(said.pop())
+    return said
 
 
 def build_evidence(state: DataChain, chain: ChainView, proofs: Iterable[EquivocationProof]) -> bytes:

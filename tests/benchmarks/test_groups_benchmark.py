@@ -1,7 +1,6 @@
 """What is counted is what was said; what is reckoned, and what is held, is what it says it is."""
 
 import json
-import subprocess
 from typing import Any
 
 import pytest
@@ -108,5 +107,5 @@ def test_the_exit_code_says_whether_what_is_held_holds(
 
 def test_a_simulation_that_fails_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups, "SIMULATION", ("--nodes", "none"))
-    with pytest.raises(subprocess.CalledProcessError):
+    with pytest.raises(SystemExit, match="the simulation has failed"):
         events_per_second()

@@ -1,5 +1,6 @@
 """VERDICT blocks: what they are made of, when, and that nothing but what follows is accepted."""
 
+from collections.abc import Sequence
 from dataclasses import replace as replace_field
 from typing import Any
 
@@ -14,6 +15,7 @@ from protocol.group.blockmaker import build_verdict
 from protocol.group.data_block import VerdictPayload, block_hash, decode_block, decode_payload
 from protocol.group.data_chain import DataChain
 from protocol.group.kinds.verdicts import holders_after
+from protocol.group.verdict_block import Judging, build_payload
 from protocol.tracking.challenge import challenge_draw
 from protocol.tracking.diversity import ip_slot
 from protocol.tracking.observation import check_observation
@@ -121,6 +123,27 @@ def test_receipts_never_keep_a_challenge_from_being_judged(monkeypatch: pytest.M
     monkeypatch.setattr(blockmaker, "BLOCK_SIZE_MAX", len(full) - 300)
     with pytest.raises(NotYetKnown, match="of 2 of 4"):
         build_verdict(group.state, group.chain, SEQ, seen, responses, [*loud, needed])
+
+
+def test_of_observations_that_no_block_has_room_for_none_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = Group()
+    seen, responses = group.observations(), group.responses()
+    tried: list[int] = []
+
+    def build(judging: Judging, said: Sequence[bytes], *more: Any) -> VerdictPayload:
+        tried.append(len(said))
+        return build_payload(judging, said, *more)
+
+    monkeypatch.setattr(blockmaker, "build_payload", build)
+    build_verdict(group.state, group.chain, SEQ, seen, responses)
+    monkeypatch.setattr(blockmaker, "BLOCK_SIZE_MAX", sum(map(len, seen)) - 1)
+    with pytest.raises(NotYetKnown, match="of 2 of 4"):
+        build_verdict(group.state, group.chain, SEQ, seen, responses)
+    assert tried == [4, 3, 2], "the three that would fit leave no room for the verdicts"
+    monkeypatch.setattr(blockmaker, "BLOCK_SIZE_MAX", 2 * max(map(len, seen)))
+    with pytest.raises(NotYetKnown, match="of 2 of 4"):
+        build_verdict(group.state, group.chain, SEQ, seen, responses)
+    assert tried == [4, 3, 2, 2]
 
 
 def test_a_challenge_is_judged_once_when_its_close_is_buried_and_not_before_the_first() -> None:
