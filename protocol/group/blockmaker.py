@@ -27,7 +27,7 @@ from protocol.group.data_chain import NOWHERE, DataChain
 from protocol.group.elsewhere import Around, Elsewhere, Standing
 from protocol.group.kinds.partition import asks_to_merge, awaits_verdict, halves, may_split, must_merge
 from protocol.group.kinds.registers import take_up
-from protocol.group.verdict_block import build_payload, without_loudest
+from protocol.group.verdict_block import Judging, build_payload, usable_observations, without_loudest
 from protocol.group.vote import EquivocationProof, check_equivocation
 from protocol.tracking.registration import Entry, check_deregistration, check_registration
 from protocol.units import Hash32, Height
@@ -88,7 +88,8 @@ def build_verdict(
         raise NotYetKnown(f"challenge {seq} is judged at height {challenge.judged_at}")
     named = sorted(set(registers))
     book, _ = take_up(state, named, Around(chain, elsewhere))
-    judging, said = state.judging(challenge, book), _that_fit(observations)
+    judging = state.judging(challenge, book)
+    said = _that_fit(judging, observations, responses)
     heard = tuple(receipts)
     while True:
         payload = build_payload(judging, said, heard, responses, chain, named)
@@ -101,12 +102,17 @@ def build_verdict(
                 said.pop()
 
 
-def _that_fit(observations: Iterable[bytes]) -> list[bytes]:
+def _that_fit(
+    judging: Judging, observations: Iterable[bytes], responses: Mapping[Hash32, bytes]
+) -> list[bytes]:
     """Return the observations by length, without the longest ones that no block has room for.
 
-    In a large group they may be many, and each attempt to make a block judges everybody anew.
+    In a large group they may be many, and each attempt to make a block judges everybody anew. Those that
+    no block takes anyway have no room from the others.
     """
     said = sorted(observations, key=len)
+    if sum(map(len, said)) > BLOCK_SIZE_MAX:
+        said = sorted(usable_observations(judging, said, responses), key=len)
     size = sum(map(len, said))
     while size > BLOCK_SIZE_MAX:
         size -= len(said.pop())

@@ -126,7 +126,7 @@ def build_payload(
     say no more than their judge's observation are left out.
     Raises `NotYetKnown` before the challenge can be judged, or while the rest is not a final set.
     """
-    readable = {digest: envelope for digest, envelope in responses.items() if _is_readable(judging, envelope)}
+    readable = _readable(judging, responses)
     chosen = _by_judge(judging, observations, readable)
     said = [observation for _, observation in chosen.values()]
     if not judging.electorate.is_final(chosen):
@@ -144,6 +144,14 @@ def build_payload(
         responses=shown,
         verdicts=_derive(judging, said, heard.values(), shown, chain),
     )
+
+
+def usable_observations(
+    judging: Judging, observations: Iterable[bytes], responses: Mapping[Hash32, bytes]
+) -> list[bytes]:
+    """Return those of the checked envelopes that `build_payload` would use, by judge."""
+    chosen = _by_judge(judging, observations, _readable(judging, responses))
+    return [envelope for envelope, _ in chosen.values()]
 
 
 def _derive(
@@ -224,6 +232,11 @@ def _belongs(judging: Judging, said: Observation | Receipt, judge: bytes) -> boo
     challenge = judging.challenge
     same = (said.seq, said.anchor_hash) == (challenge.seq, challenge.anchor_hash)
     return same and judge in judging.electorate
+
+
+def _readable(judging: Judging, responses: Mapping[Hash32, bytes]) -> dict[Hash32, bytes]:
+    """Return the responses that are evidence of anything."""
+    return {digest: envelope for digest, envelope in responses.items() if _is_readable(judging, envelope)}
 
 
 def _is_readable(judging: Judging, envelope: bytes) -> bool:

@@ -15,7 +15,9 @@ Ratios are held (`HELD`: the exit code says whether), times are only told. `expo
 the most beside the least; `group_growth`: what a member hears in its group, in the largest network beside
 the smallest one of its G; and `certificate_ratio`: bare signature checks / certificate check, of a list
 of 5,000. `list_limit_ratio` is half a second / a wallet's time for that list, `list_ratio` its bare
-signature checks / that.
+signature checks / that. `events_per_second`: membership changes (certified
+LINK blocks) a second of a small simulation. `simulation_clean` says whether that came to its end with all
+laws unbroken: one that stalled is told, one that broke a law does not hold.
 """
 
 import argparse
@@ -43,6 +45,7 @@ HELD: dict[str, tuple[float, float]] = {
     "reckoned_messages": (0.9, 1.1),
     "reckoned_bytes": (0.8, 1.25),
     "certificate_ratio": (0.8, math.inf),
+    "simulation_violations": (0, 0),
 }
 """By figure: the least and the most with which the exit code is 0."""
 Figures = dict[str, object]
@@ -113,16 +116,25 @@ def line(heard: Heard, *, counted: bool) -> Figures:
     return figures
 
 
-def events_per_second() -> float:
-    """Return the membership changes a second of a small simulation of many groups.
+def simulate() -> Figures:
+    """Return the speed of a small simulation of many groups, and whether it was clean.
 
-    Whether all laws held there is its own exit code's to say; raises `SystemExit` when it told nothing.
+    One that stalled has a speed all the same; one that broke a law does not hold. Raises `SystemExit` when
+    it told nothing.
     """
     command = [sys.executable, "-m", "simulations", "groups", *SIMULATION, "--json"]
-    ran = subprocess.run(command, check=False, capture_output=True, text=True)
+    print(" ".join(command[1:]), file=sys.stderr, flush=True)
+    ran = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
     if not ran.stdout:
-        raise SystemExit(f"the simulation has failed: {ran.stderr}")
-    return float(json.loads(ran.stdout)["events_per_second"])
+        raise SystemExit(f"the simulation has failed: exit code {ran.returncode}")
+    told = json.loads(ran.stdout)
+    return {
+        "events_per_second": told["events_per_second"],
+        "simulated_events": told["events"],
+        "simulation_violations": told["violations"],
+        "simulation_stalled": told["stalled"],
+        "simulation_clean": ran.returncode == 0,
+    }
 
 
 def broken(figures: Figures) -> list[str]:
@@ -152,7 +164,7 @@ def run(networks: Sequence[tuple[int, int]] = COUNTED, rounds: int = wallet.ROUN
     ]
     lists = wallet.run(rounds)
     return {
-        "events_per_second": events_per_second(),
+        **simulate(),
         **judge_growth(counted),
         "certificate_ratio": lists["certificate_ratio"],
         "list_ratio": lists["list_ratio"],

@@ -8,7 +8,7 @@ import pytest
 from protocol.group.name import bits
 from tests.benchmarks import groups, wallet
 from tests.benchmarks.group_traffic import Heard, count_challenges, groups_of
-from tests.benchmarks.groups import HELD, broken, events_per_second, exponent, judge_growth, line, reckon
+from tests.benchmarks.groups import HELD, broken, exponent, judge_growth, line, reckon, simulate
 
 
 def heard(nodes: int, group_size: int, sizes: tuple[int, ...], each: float = 1.0) -> Heard:
@@ -18,6 +18,10 @@ def heard(nodes: int, group_size: int, sizes: tuple[int, ...], each: float = 1.0
 
 
 COUNTED = [heard(30, 10, (15, 15)), heard(60, 20, (30, 30)), heard(120, 10, (15,) * 8)]
+
+ELSEWHERE: dict[str, Any] = {"certificate_ratio": 0.8, "simulation_violations": 0}
+"""Figures that are held and that no count of messages gives, as they may be at the least."""
+SIMULATED = {"events_per_second": 3.5, "simulation_violations": 0, "simulation_stalled": 1}
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +73,7 @@ def test_a_large_network_is_reckoned_from_those_of_its_g() -> None:
 
 def test_growth_that_is_proportional_has_exponent_one() -> None:
     figures = judge_growth(COUNTED)
-    assert set(figures) == set(HELD) - {"certificate_ratio"}
+    assert set(figures) == set(HELD) - set(ELSEWHERE)
     assert all(value == 1.0 for value in figures.values())
     assert exponent([(1, 2), (2, 8), (3, 18)]) == pytest.approx(2)
 
@@ -77,7 +81,7 @@ def test_growth_that_is_proportional_has_exponent_one() -> None:
 def test_growth_that_is_not_proportional_is_told() -> None:
     """Everybody hears everybody: with four times the nodes sixteen times as much, not four times."""
     figures: dict[str, Any] = {**judge_growth([*COUNTED[:2], heard(120, 10, (15,) * 8, each=4.0)])}
-    told = broken({**figures, "certificate_ratio": 0.79})
+    told = broken({**ELSEWHERE, **figures, "certificate_ratio": 0.79})
     assert [text.split()[0] for text in told] == [
         "exponent_messages",
         "exponent_bytes",
@@ -86,7 +90,7 @@ def test_growth_that_is_not_proportional_is_told() -> None:
         "reckoned_bytes",
         "certificate_ratio",
     ]
-    assert broken({**judge_growth(COUNTED), "certificate_ratio": 0.8}) == []
+    assert broken({**ELSEWHERE, **judge_growth(COUNTED)}) == []
 
 
 def test_the_exit_code_says_whether_what_is_held_holds(
@@ -95,17 +99,27 @@ def test_the_exit_code_says_whether_what_is_held_holds(
     lists = {"certificate_ratio": 0.9, "list_ratio": 0.8, "list_seconds": 0.25}
     monkeypatch.setattr("sys.argv", ["groups", "--json"])
     monkeypatch.setattr(groups, "_count", lambda networks: COUNTED)
-    monkeypatch.setattr(groups, "events_per_second", lambda: 3.5)
+    monkeypatch.setattr(groups, "simulate", lambda: SIMULATED)
     monkeypatch.setattr(wallet, "run", lambda rounds: lists)
     assert groups.main() == 0
     told = json.loads(capsys.readouterr().out)
     assert told["list_limit_ratio"] == 2.0 and told["events_per_second"] == 3.5
     assert [one["counted"] for one in told["heard"]] == [True] * 3 + [False] * 6
+    monkeypatch.setattr(groups, "simulate", lambda: {**SIMULATED, "simulation_violations": 1})
     lists["certificate_ratio"] = 0.5
-    assert groups.main() == 1 and "certificate_ratio is 0.5" in capsys.readouterr().err
+    assert groups.main() == 1
+    err = capsys.readouterr().err
+    assert "certificate_ratio is 0.5" in err and "simulation_violations is 1" in err
 
 
-def test_a_simulation_that_fails_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_simulation_is_a_figure_and_whether_it_was_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "SIMULATION", ("--nodes", "12", "--group-size", "4", "--events", "4"))
+    clean = simulate()
+    assert clean["simulation_clean"] and not clean["simulation_violations"] and clean["simulated_events"] >= 4
+    assert clean["events_per_second"] > 0
+
+
+def test_a_simulation_that_tells_nothing_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups, "SIMULATION", ("--nodes", "none"))
     with pytest.raises(SystemExit, match="the simulation has failed"):
-        events_per_second()
+        simulate()

@@ -146,6 +146,21 @@ def test_of_observations_that_no_block_has_room_for_none_is_tried(monkeypatch: p
     assert tried == [4, 3, 2, 2]
 
 
+def test_observations_that_cannot_be_used_take_no_room_from_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those of strangers, and those of a judge that said two things, are shorter than all others."""
+    group = Group()
+    seen, responses = group.observations(judges=group.founders[:3]), group.responses()
+    full = build_verdict(group.state, group.chain, SEQ, seen, responses)
+    strangers = [group.observation(operator(number), (), reached=False) for number in range(100, 115)]
+    doubled = [group.observation(group.founders[3], [one], reached=False) for one in responses.values()]
+    assert sum(map(len, [*strangers, *doubled])) > len(full) - max(map(len, seen))
+    monkeypatch.setattr(blockmaker, "BLOCK_SIZE_MAX", len(full))
+    for more in (strangers, doubled, [*strangers, *doubled]):
+        assert build_verdict(group.state, group.chain, SEQ, [*more, *seen], responses) == full
+
+
 def test_a_challenge_is_judged_once_when_its_close_is_buried_and_not_before_the_first() -> None:
     group = Group(tip=13)
     seen, responses = group.observations(), group.responses()
