@@ -112,9 +112,15 @@ def test_the_exit_code_says_whether_what_is_held_holds(
     assert "certificate_ratio is 0.5" in err and "simulation_violations is 1" in err
 
 
+def test_the_largest_network_is_no_smaller_than_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["groups", "--largest", "239"])
+    with pytest.raises(SystemExit, match="2"):
+        groups.main()
+
+
 def test_a_simulation_is_a_figure_and_whether_it_was_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups, "SIMULATION", ("--nodes", "12", "--group-size", "4", "--events", "4"))
-    clean = simulate()
+    clean: dict[str, Any] = simulate()
     assert clean["simulation_clean"] and not clean["simulation_violations"] and clean["simulated_events"] >= 4
     assert clean["events_per_second"] > 0
 

@@ -1,6 +1,6 @@
 """A real network of sixteen daemons in groups: nodes join, move, crash and come back, and two lists are paid.
 
-One devnet, started once; every test looks at the same one.
+One devnet on each chain, started once; every test looks at both.
 """
 
 import shutil
@@ -26,10 +26,11 @@ HEADER, MEMBERS = 2, 4
 MEMBERS_ROOT, VOTERS_ROOT, PREVIOUS = "members_root", "voters_root", "previous"
 
 
-@pytest.fixture(scope="module")
-def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
+@pytest.fixture(scope="module", params=["embedded", pytest.param("litecoind", marks=pytest.mark.nightly)])
+def devnet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
     options = ("--nodes", str(FOUNDERS + NEWCOMERS), "--group-size", str(GROUP_SIZE))
-    with running_devnet(tmp_path_factory.mktemp("groups"), *options) as devnet:
+    folder = tmp_path_factory.mktemp("groups")
+    with running_devnet(folder, *options, "--chain", request.param) as devnet:
         yield devnet
 
 
@@ -107,11 +108,11 @@ def test_each_tampering_with_the_second_list_is_refused(
 
 
 def copy_lists(report: dict[str, Any], to: Path) -> None:
-    """Copy the genesis file and the first two lists, and nothing else."""
+    """Copy the genesis file and the first two lists as list-1 and list-2, and nothing else."""
     genesis = Path(report["payout"]["genesis_file"])
     shutil.copy(genesis, to / "genesis")
-    for number in (1, 2):
-        shutil.copy(genesis.parent / f"list-{number}", to / f"list-{number}")
+    for number, each in enumerate(report["lists"][:2], start=1):
+        shutil.copy(genesis.parent / f"list-{each['period']}", to / f"list-{number}")
 
 
 def tampered(data: bytes, what: str) -> bytes:

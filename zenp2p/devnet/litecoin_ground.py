@@ -13,6 +13,7 @@ from pathlib import Path
 
 from protocol.chain import rules as chain_rules
 from protocol.chain.encoding import parse_display_hash
+from protocol.chain.rules import ChainRules, block_subsidy
 from protocol.chain.script import address_script
 from protocol.chain.transaction import OutPoint, TxOutput
 from protocol.errors import ZenError
@@ -27,7 +28,7 @@ from zenp2p.devnet.litecoind import Litecoind, LitecoindFailed
 from zenp2p.identity import new_secret
 
 BLOCKS_OF_FUNDS = 10
-"""Coinbases of 50 coins that must be mature: the treasury's, eight stakes, fees."""
+"""Coinbases that must be mature at least: those of a treasury, eight stakes, and fees."""
 ANNOUNCING_COIN = 1_000_000
 """Zatoshi that a newcomer's stake address gets beside its stake, to announce with."""
 LEAD_BLOCKS = 16
@@ -38,6 +39,12 @@ MINING_STOP_SECONDS = 2
 """For a block that is being mined; a node that hangs is killed over it."""
 ENDING_SECONDS = 1
 """Until a node that hung up on us is seen to have ended."""
+
+
+def blocks_of_funds(rules: ChainRules, stakes: Sequence[Stake]) -> int:
+    """Return how many first coinbases pay for treasury and stakes, with one for the fees."""
+    wanted = TREASURY_FUNDS + sum(stake.amount for stake in stakes)
+    return max(BLOCKS_OF_FUNDS, -(-wanted // block_subsidy(rules, 1)) + 1)
 
 
 class LitecoinGround:
@@ -78,7 +85,7 @@ class LitecoinGround:
 
     def _lay(self, treasury: bytes, stakes: Sequence[Stake]) -> Laid:
         self._purse = Purse(self.node.client, self.rules, new_secret())
-        self.purse.mine(self.rules.coinbase_maturity + BLOCKS_OF_FUNDS)
+        self.purse.mine(self.rules.coinbase_maturity + blocks_of_funds(self.rules, stakes))
         outputs = [TxOutput(TREASURY_FUNDS, address_script(treasury))]
         outputs += [TxOutput(stake.amount, address_script(stake.key.address)) for stake in stakes]
         txid = self.purse.pay(outputs)
