@@ -102,6 +102,8 @@ class Watch:
             if sender == order[0]:
                 _note(self._kept, hashed, None, KEPT_MAX)
             return
+        if order[0] == self._signer.operator_key:
+            return  # it was ours to tell, in the group that we came from
         told = self._told.get(hashed)
         if told is None and self._was_here(block):
             told = _Told(block, order[0], frozenset(order[1:]))
