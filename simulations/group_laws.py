@@ -5,7 +5,7 @@ node (`seats`); certificates are counted here. Which block brought it about play
 Spec: `spec/simulation.md`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from protocol.crypto import verify_envelope
@@ -14,7 +14,9 @@ from protocol.group.certificate import Certificate
 from protocol.group.data_chain import DataChain
 from protocol.group.vote import Phase, Slot, vote_body
 from protocol.units import OperatorKey
-from simulations.seats import AGES, IPS, SEATS, Breach, Group, Kept, Ledger
+from simulations.ledger import Ledger
+from simulations.seats import AGES, IPS, SEATS, Group, Kept
+from simulations.seats_judged import Breach
 
 CERTIFICATES = "certificates_hold_from_genesis"
 NETWORK = "groups_are_the_network"
@@ -28,6 +30,8 @@ class Standing:
     ledger: Ledger
     states: dict[str, DataChain] = field(default_factory=dict)
     """By prefix: after the last block of each group that is known."""
+    views: Callable[[], Iterable[tuple[str, ...]]] = tuple
+    """The prefixes of the groups that there are, as each honest node has them."""
 
     def live(self) -> Iterator[tuple[Group, DataChain]]:
         """Yield each live group with its state, if any node has one yet."""
@@ -44,10 +48,10 @@ def settle(ledger: Ledger, group: Group, state: DataChain) -> Iterator[Breach]:
         ip = ledger.ips.get(key)
         if all(ledger.ips.get(other) != ip for other in group.members if other != key):
             yield SEATS, f"{key.hex()[:8]} is no member of group {group.prefix!r}, and no block says why"
-        due, counts = group.links_due, group.counts
-        ledger.dismiss(group, key, keeps_age=True)
-        if due:
-            group.links_due, group.counts = due, counts
+        was_due, counts = group.links_due, group.counts
+        ledger.dismiss(group, key)
+        ledger.change(group)
+        group.counts = counts if was_due else group.counts
     for key, member in members.items():
         seat = ledger.seats.get(key)
         if seat is None or key not in group.members:
@@ -82,13 +86,22 @@ def weak(
 
 
 def law_prefixes_divide_the_network(standing: Standing) -> Iterator[Breach]:
-    """Every name falls to one live group."""
-    prefixes = sorted(standing.ledger.groups)
-    if sum(FULL >> len(prefix) for prefix in prefixes) != FULL:
-        yield NETWORK, f"the groups are {prefixes}"
-    for one, other in zip(prefixes, prefixes[1:], strict=False):
-        if other.startswith(one):
-            yield NETWORK, f"group {one!r} and group {other!r} share names"
+    """Every name falls to one live group: as the blocks say, and as each honest node has it."""
+    for prefixes in {tuple(sorted(standing.ledger.groups)), *standing.views()}:
+        is_doubled = any(other.startswith(one) for one, other in zip(prefixes, prefixes[1:], strict=False))
+        if is_doubled or sum(FULL >> len(prefix) for prefix in prefixes) != FULL:
+            yield NETWORK, f"the groups are {prefixes}"
+
+
+def law_the_groups_hold_everybody(standing: Standing) -> Iterator[Breach]:
+    """The members of all groups, by the states of the nodes, are those who have a member's seat."""
+    live = list(standing.live())
+    if len(live) < len(standing.ledger.groups):
+        return  # of a group that has just begun there is no state yet
+    there = {member.operator_key for _, state in live for member in state.membership.members}
+    seated = {key for key, seat in standing.ledger.seats.items() if seat.kept is Kept.MEMBER}
+    for key in there ^ seated:
+        yield NETWORK, f"{key.hex()[:8]} has a member's seat, or a place in a group, and not both"
 
 
 def law_nobody_is_in_two_groups(standing: Standing) -> Iterator[Breach]:
@@ -130,6 +143,7 @@ def law_one_ip_in_a_group(standing: Standing) -> Iterator[Breach]:
 
 LAWS: tuple[Callable[[Standing], Iterator[Breach]], ...] = (
     law_prefixes_divide_the_network,
+    law_the_groups_hold_everybody,
     law_nobody_is_in_two_groups,
     law_every_operator_has_one_seat,
     law_one_ip_in_a_group,

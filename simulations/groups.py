@@ -10,15 +10,16 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from simulations.chain import View
 from simulations.founding import found
 from simulations.group_options import GroupOptions
 from simulations.host import Host
+from simulations.ledger import Ledger
 from simulations.miner import Miner
 from simulations.network import Network
 from simulations.plants import planted
 from simulations.population import Population, choose_byzantine
 from simulations.scheduler import Scheduler
-from simulations.seats import Ledger
 from simulations.shared_chains import SharedChains
 from simulations.sharing import shared_work
 from simulations.trace import FaultCounts, Trace
@@ -66,10 +67,12 @@ class GroupsRun:
         self.trace, self.counts = Trace(), FaultCounts()
         self.network = Network(options, rng, self.scheduler, self.trace, self.counts)
         operators = self.founding.operators
-        ledger = Ledger(self.founding.genesis, {party.key: party.ip for party in operators})
+        view = View(self.founding.first_block)
+        ledger = Ledger(self.founding.genesis, {party.key: party.ip for party in operators}, view)
         byzantine = choose_byzantine(ledger, self.founding.members, options, rng)
         honest = [party.number for party in operators if party.number not in byzantine]
-        self.watch = Watch(self.founding, honest, shared, ledger)
+        self.watch = Watch(self.founding, honest, shared, ledger, view)
+        self.watch.standing.views = self._views
         shelf: dict[bytes, bytes] = {}
         self.hosts = [
             Host(
@@ -110,6 +113,16 @@ class GroupsRun:
             self.miner,
             self.counts,
         )
+
+    def _views(self) -> Iterator[tuple[str, ...]]:
+        """Yield the prefixes of the live groups at each honest node; of equal ones once."""
+        seen: dict[bytes, None] = {}
+        for host in self.hosts:
+            if host.node is not None and not self.population.is_byzantine(host.number):
+                lives = host.node.groups.archive.lives
+                if lives.digest() not in seen:
+                    seen[lives.digest()] = None
+                    yield tuple(head.prefix for head in lives.heads())
 
     def run(self) -> GroupsOutcome:
         """Run to the end."""
@@ -155,7 +168,7 @@ class GroupsRun:
         last = (tip - parameters.response_window - parameters.burial) // parameters.challenge_every
         for seq in range(first, last + 1):
             if not self.watch.ledger.judged.is_whole(seq):
-                yield f"challenge {seq} is judged for {self.watch.ledger.judged.regions[seq]} only"
+                yield f"challenge {seq} is judged for {self.watch.ledger.judged.regions(seq)} only"
 
     def _outcome(self, pending: list[str]) -> GroupsOutcome:
         ledger = self.watch.ledger

@@ -13,10 +13,11 @@ from simulations.byzantine import ClosedMouth, ForkedMouth
 from simulations.founding import Founding, Party
 from simulations.group_options import GroupOptions
 from simulations.host import Host
+from simulations.ledger import Ledger
 from simulations.miner import Miner
 from simulations.options import Fault
 from simulations.scheduler import Scheduler
-from simulations.seats import Kept, Ledger
+from simulations.seats import Kept
 from simulations.trace import FaultCounts
 
 
@@ -75,6 +76,10 @@ class Population:
     def heal(self) -> None:
         """Let nobody come, go or crash any more; who is down comes back by itself."""
         self._healed = True
+
+    def is_byzantine(self, number: int) -> bool:
+        """Whether somebody lies."""
+        return number in self._byzantine
 
     def staying(self) -> list[Host]:
         """Return the honest ones that have come and not gone."""

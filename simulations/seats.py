@@ -1,47 +1,32 @@
-"""Where every operator's seat is, kept by somebody who sees every certified block and trusts no rule.
+"""Where every operator's seat is: what somebody keeps who sees every certified block and trusts no rule.
 
-Answers for: groups, members, ages, events and tickets, by arithmetic of its own from what the blocks say, so
-that a rule of `protocol` which is broken shows as a difference. What it finds wrong in a block it tells, and
-goes on. The laws over the whole are `group_laws`'. Spec: `spec/simulation.md`.
+Answers for: seats, groups and tickets as plain values, the questions that are asked of them, and that what a
+block has changed can be undone when it turns out void. How blocks change them is the business of
+`seats_moves` and `seats_partition`, in whose order `ledger`'s. Spec: `spec/simulation.md`.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from protocol.crypto import envelope_body, sha3_256
+from protocol.chain.view import ChainView
+from protocol.crypto import sha3_256
 from protocol.genesis import Genesis, network_id
-from protocol.group.data_block import (
-    AbsorbPayload,
-    AdmitPayload,
-    DataBlock,
-    EvidencePayload,
-    ExpirePayload,
-    LinkPayload,
-    MergePayload,
-    Move,
-    Payload,
-    RefusePayload,
-    RelocatePayload,
-    RemovePayload,
-    SplitPayload,
-    Step,
-    VerdictPayload,
-)
-from protocol.group.vote import decode_statement
-from simulations.seats_judged import Judged, bits_of
+from protocol.group.data_block import Move
+from simulations.seats_judged import Judged, Place, bits_of
 
 AGES = "ages_follow_the_rules"
+NAMES = "names_come_from_entropy"
 PLACES = "one_block_at_a_place"
 SEATS = "one_seat_an_operator"
 NEWCOMERS = "one_newcomer_in_a_large_group"
 IPS = "one_ip_in_a_group"
+ABSORBED = "absorbed_only_over_the_chain"
 
-UNION_HEIGHTS = 1 << 20
-"""So far above its halves a union begins."""
-
-Breach = tuple[str, str]
-"""The name of a law, and what broke it."""
+AGE_MAX = 255
+JOURNAL_MAX = 4_096
+"""Blocks, of all groups, of which it is known what they changed: far more than any group certifies void."""
 
 
 class Kept(Enum):
@@ -64,8 +49,14 @@ class Seat:
     events: int = 0
     ticket: bytes = b""
     """With which its holder was sent away last."""
+    joined_by: int = -1
+    """The challenge of the last JOIN ticket."""
     returning: int | None = None
-    """The age that a member had, who came back without a vote."""
+    """The age that a member had, who came back without a vote,"""
+    return_seq: int = -1
+    """and the challenge that gives its next name."""
+    by: Place = ("", 0)
+    """The block that changed it last."""
 
 
 @dataclass(slots=True)
@@ -76,61 +67,166 @@ class Ticket:
     why: Move
     age: int
     bits: str
+    stamp: int
     end: str = ""
     """The kind of the block that ended it."""
+
+    @property
+    def is_back(self) -> bool:
+        """Whether it ended elsewhere, so that its seat is back with who sent it."""
+        return self.end in ("REFUSE", "EXPIRE")
+
+
+@dataclass(frozen=True, slots=True)
+class Summoned:
+    """A sibling that a group has summoned."""
+
+    by: bytes
+    """The block that did."""
+    stamp: int
+    prefix: str
+    height: int
+    head: bytes
+    signers: frozenset[bytes]
+    """Operators whose stakes may put it on the chain."""
 
 
 @dataclass(slots=True)
 class Group:
-    """A live group."""
+    """A live group, or a union that is not bound yet."""
 
     prefix: str
     height: int
     head: bytes
+    stamp: int
     members: dict[bytes, None]
     links_due: int = 0
     counts: bool = True
     gate_open: bool = False
-    ending: tuple[int, bytes] | None = None
-    """Height and hash of its MERGE block: then only ABSORB blocks follow."""
+    move_due: int | None = None
+    """The challenge after whose verdict somebody may still move."""
+    ending: Place | None = None
+    """Its MERGE block, as (its hash in hex, its height): then only ABSORB blocks follow."""
     halves: tuple[dict[bytes, int], ...] = ()
     """Of a union before its second block: the voters of each half, with their ages."""
+    summons: Summoned | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VoidPlaces:
+    """What does not count of a group that was absorbed."""
+
+    prefix: str
+    above: int
+    beside: int
+    """Where its sibling ended, which absorbed it."""
+    through: int
+
+    def covers(self, prefix: str, height: int) -> bool:
+        """Whether a block at a place counts for nothing."""
+        if height > self.through:
+            return False
+        if prefix.startswith(self.prefix) or self.prefix.startswith(prefix):
+            return height > self.above
+        sibling = self.prefix[:-1] + "10"[int(self.prefix[-1])]
+        return prefix.startswith(sibling) and height > self.beside
+
+
+@dataclass(slots=True)
+class Entry:
+    """What one block changed."""
+
+    place: Place
+    hashed: bytes
+    seats: dict[bytes, Seat | None] = field(default_factory=dict)
+    """As they were before; None for one that no block had spoken of."""
+    tickets: dict[bytes, str] = field(default_factory=dict)
+    """How they had ended before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """The chain heights that matter, by arithmetic of its own."""
+
+    every: int
+    window: int
+    burial: int
+    silence: int
+    pending: int
+
+    def entropy_at(self, seq: int) -> int:
+        """Return the height of the block that gives the names of a challenge."""
+        return seq * self.every + self.window + 2 * self.burial
+
+    def is_fresh(self, seq: int, stamp: int) -> bool:
+        """Whether a verdict is good for a move."""
+        return self.entropy_at(seq) <= stamp < self.entropy_at(seq + 2)
+
+    def is_open(self, seq: int, stamp: int) -> bool:
+        """Whether nobody can know the names of the challenge after this one yet."""
+        return stamp + self.burial < self.entropy_at(seq + 1)
+
+    @property
+    def term(self) -> int:
+        """How long a group is silent before it is summoned, and has to answer."""
+        return 2 * self.silence
 
 
 @dataclass
-class Ledger:
+class Seats:
     """All seats of one network, from its genesis on."""
 
     genesis: Genesis
     ips: Mapping[bytes, bytes]
     """Where each operator listens."""
+    chain: ChainView
     seats: dict[bytes, Seat] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
+    unions: dict[str, Group] = field(default_factory=dict)
+    """What halves are about to become, that have both ended: they are still there."""
     tickets: dict[bytes, Ticket] = field(default_factory=dict)
     endings: dict[bytes, bytes] = field(default_factory=dict)
     """The ticket that a REFUSE or EXPIRE block ended."""
-    places: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    stood: dict[Place, tuple[bytes, int]] = field(default_factory=dict)
+    """Head and stamp at each place: of the block there, or of what began there."""
+    voids: list[VoidPlaces] = field(default_factory=list)
+    journal: deque[Entry] = field(default_factory=lambda: deque(maxlen=JOURNAL_MAX))
     judged: Judged = field(init=False)
-    links: int = 0
-    """LINK blocks certified anywhere: events."""
+    calendar: Calendar = field(init=False)
     moves: dict[str, int] = field(default_factory=dict)
     """RELOCATE blocks by why."""
     refused: int = 0
+    absorbed: int = 0
 
     def __post_init__(self) -> None:
         network = network_id(self.genesis)
-        members: dict[bytes, None] = {}
+        parameters = self.genesis.parameters
+        self.calendar = Calendar(
+            every=parameters.challenge_every,
+            window=parameters.response_window,
+            burial=parameters.burial,
+            silence=parameters.silence,
+            pending=parameters.relocation_pending,
+        )
         for one in self.genesis.members:
             name = sha3_256(bytes([one.age]), one.operator_key, network)
             self.seats[one.operator_key] = Seat(Kept.MEMBER, bits_of(name), one.age)
-            members[one.operator_key] = None
-        self.groups[""] = Group("", 0, network, members)
+        members = {one.operator_key: None for one in self.genesis.members}
+        self.begin(Group("", 0, network, 0, members))
         self.judged = Judged(self.genesis)
 
     @property
     def size(self) -> int:
         """G."""
         return self.genesis.parameters.group_size
+
+    def begin(self, group: Group) -> Group:
+        """Let a live group begin."""
+        self.groups[group.prefix] = group
+        self.stood[group.prefix, group.height] = group.head, group.stamp
+        return group
+
+    # What is asked.
 
     def seat(self, key: bytes) -> Seat:
         """Return an operator's seat: at home, if no block ever spoke of it."""
@@ -143,6 +239,10 @@ class Ledger:
         """Return the live group to which a name falls."""
         return next((self.groups[bits[:n]] for n in range(len(bits)) if bits[:n] in self.groups), None)
 
+    def at(self, prefix: str) -> Group | None:
+        """Return the live group with a prefix, or the union that is about to be it."""
+        return self.groups.get(prefix) or self.unions.get(prefix)
+
     def voters(self, group: Group) -> dict[bytes, int]:
         """Return the voters of a group with their ages."""
         return {key: self.seats[key].age for key in group.members if self.seats[key].age >= 1}
@@ -151,234 +251,72 @@ class Ledger:
         """Return of whom, each for themselves, more than two thirds must certify a group's next block."""
         return group.halves or (self.voters(group),)
 
-    def take(self, block: DataBlock, payload: Payload, hashed: bytes) -> Iterator[Breach]:
-        """Go on by one certified block, in an order in which each comes after what it rests on."""
-        place = block.prefix, block.height
-        before = self.places.setdefault(place, hashed)
-        if before != hashed:
-            yield PLACES, f"two blocks {block.height} of group {block.prefix!r}"
-            return
-        group = self.groups.get(block.prefix)
-        ends = group is not None and group.ending is not None and not isinstance(payload, AbsorbPayload)
-        if group is None or ends or block.height != group.height + 1:
-            yield PLACES, f"block {block.height} of group {block.prefix!r} follows nothing"
-            return
-        if block.previous != group.head:
-            yield PLACES, f"block {block.height} of group {block.prefix!r} follows another one"
-        if bool(group.links_due) != isinstance(payload, LinkPayload):
-            yield (
-                PLACES,
-                f"block {block.height} of group {block.prefix!r} is a LINK when none is due, or none",
-            )
-        group.height, group.head = block.height, hashed
-        match payload:
-            case LinkPayload():
-                self._link(group)
-            case VerdictPayload():
-                group.gate_open = True
-                yield from self.judged.take(group.prefix, payload)
-            case RelocatePayload():
-                yield from self._relocate(group, payload, hashed)
-            case AdmitPayload():
-                yield from self._admit(group, payload)
-            case RefusePayload() | ExpirePayload():
-                yield from self._end(payload, hashed)
-            case RemovePayload():
-                yield from self._leave(group, payload.operator_key, keeps_age=True)
-            case EvidencePayload():
-                for proof in payload.proofs:
-                    guilty = decode_statement(envelope_body(proof.first)).signer
-                    yield from self._leave(group, guilty, keeps_age=False)
-            case SplitPayload():
-                yield from self._split(group)
-            case MergePayload():
-                self._merge(group)
-            case AbsorbPayload() if payload.step is Step.TAKE:
-                yield SEATS, f"group {payload.prefix!r} is absorbed, and nobody summoned it on the chain"
-            case _:
-                self.judged.register(payload, block.stamp_height)
+    def is_large(self, group: Group) -> bool:
+        """Whether a group has more than G members."""
+        return len(group.members) > self.size
 
-    def _link(self, group: Group) -> None:
-        self.links += 1
-        if group.gate_open and group.counts:
-            for key in group.members:
-                self.seats[key].events += 1
-        group.links_due = max(0, group.links_due - 1)
-        group.gate_open = False
-        if not group.links_due:
-            group.counts, group.halves = True, ()
+    def is_returning(self, seat: Seat, stamp: int) -> bool:
+        """Whether a member came back without a vote, and may still be taken for full again."""
+        if seat.returning is None:
+            return False
+        return stamp <= self.calendar.entropy_at(seat.return_seq) + self.calendar.silence
 
-    def _change(self, group: Group) -> None:
-        group.links_due, group.counts = 1, True
+    def is_void(self, prefix: str, height: int) -> bool:
+        """Whether a block at a place counts for nothing: its group was absorbed below it."""
+        return any(void.covers(prefix, height) for void in self.voids)
 
-    # Moves.
+    # What is done.
 
-    def _relocate(self, group: Group, payload: RelocatePayload, hashed: bytes) -> Iterator[Breach]:
-        key, bits = payload.operator_key, bits_of(payload.name)
+    def enter(self, place: Place, hashed: bytes) -> None:
+        """Let what changes from now on be what a block changes."""
+        if not self.journal or self.journal[-1].hashed != hashed:
+            self.journal.append(Entry(place, hashed))
+
+    def touch(self, key: bytes) -> Seat:
+        """Return an operator's seat to be changed by the block that is taken now."""
+        entry, known = self.journal[-1], self.seats.get(key)
+        if key not in entry.seats:
+            entry.seats[key] = None if known is None else replace(known)
         seat = self.seat(key)
-        who = f"{key.hex()[:8]} ({payload.why.name} in group {group.prefix!r})"
-        self.moves[payload.why.name] = self.moves.get(payload.why.name, 0) + 1
-        if self.holder(seat.bits) is not group:
-            yield SEATS, f"{who} moves, and its seat is elsewhere"
-        if payload.why is Move.JOIN:
-            yield from self._leave_home(seat, payload, who)
-            self._send(key, seat, payload, bits, hashed)
-            return
-        if seat.kept is not Kept.MEMBER or key not in group.members:
-            yield SEATS, f"{who} moves and is no member"
-            return
-        yield from self._ages(group, seat, payload, who)
-        seat.events, is_large = 0, len(group.members) > self.size
-        stays = bits.startswith(group.prefix)
-        if payload.why is not Move.REJOIN and not is_large and bits != seat.bits:
-            yield AGES, f"{who} gets another name in a group of {len(group.members)}"
-        if stays:
-            seat.bits, seat.age, seat.returning = bits, payload.age, None
-        else:
-            before = payload.age if payload.why is Move.REJOIN else seat.age
-            self._send(key, seat, payload, bits, hashed)
-            seat.age, seat.returning = before, None
-            del group.members[key]
-        self._change(group)
+        seat.by = entry.place
+        return seat
 
-    def _ages(self, group: Group, seat: Seat, payload: RelocatePayload, who: str) -> Iterator[Breach]:
-        """Tell what is wrong with the age after a move."""
-        if payload.why is Move.REJOIN:
-            if seat.returning is None or payload.age != seat.returning // 2:
-                yield AGES, f"{who} returns with age {payload.age} after {seat.returning}"
-            return
-        if payload.age != min(seat.age + 1, 255):
-            yield AGES, f"{who} is {payload.age} after {seat.age}"
-        if (payload.why is Move.FIRST) != (seat.age == 0):
-            yield AGES, f"{who} of age {seat.age}"
-        if seat.age > 0 and seat.events < 1 << seat.age:
-            yield AGES, f"{who} of age {seat.age} after {seat.events} events"
+    def end(self, ticket: bytes, how: str) -> None:
+        """Let a ticket end by the block that is taken now."""
+        self.journal[-1].tickets.setdefault(ticket, self.tickets[ticket].end)
+        self.tickets[ticket].end = how
 
-    def _leave_home(self, seat: Seat, payload: RelocatePayload, who: str) -> Iterator[Breach]:
-        ticket = self.tickets.get(seat.ticket)
-        comes_again = seat.kept is Kept.AWAY and ticket is not None and ticket.why is Move.JOIN
-        if not (seat.kept is Kept.HOME or (comes_again and ticket is not None and _is_back(ticket))):
-            yield SEATS, f"{who} leaves home, and its seat is {seat.kept.value}"
-        if payload.age != 0:
-            yield AGES, f"{who} joins with age {payload.age}"
+    def change(self, group: Group) -> None:
+        """Let a group's members have changed: a LINK is due."""
+        group.links_due, group.counts = max(1, group.links_due), True
 
-    def _send(self, key: bytes, seat: Seat, payload: RelocatePayload, bits: str, hashed: bytes) -> None:
-        self.tickets[hashed] = Ticket(key, payload.why, payload.age, bits)
-        seat.kept, seat.ticket = Kept.AWAY, hashed
-
-    # Comings.
-
-    def _admit(self, group: Group, payload: AdmitPayload) -> Iterator[Breach]:
-        key, seat = payload.operator_key, self.seat(payload.operator_key)
-        who = f"{key.hex()[:8]} in group {group.prefix!r}"
-        bits = bits_of(payload.name)
-        if not bits.startswith(group.prefix):
-            yield SEATS, f"{who} comes in under a name of another group"
-        if payload.ticket:
-            yield from self._admit_with(self.tickets.get(payload.ticket), seat, payload, who)
-        elif payload.ending:
-            yield from self._admit_again(seat, payload, who)
-        else:
-            if seat.kept is not Kept.LEFT or seat.bits != bits:
-                yield SEATS, f"{who} returns, and its seat is {seat.kept.value}"
-            if payload.age != 0:
-                yield AGES, f"{who} returns with age {payload.age}"
-            seat.returning = seat.age
-        if seat.kept is Kept.MEMBER:
-            yield SEATS, f"{who} comes in and is a member already"
-        yield from self._company(group, payload, who)
-        seat.kept, seat.bits, seat.age, seat.events = Kept.MEMBER, bits, payload.age, 0
-        group.members[key] = None
-        self._change(group)
-
-    def _company(self, group: Group, payload: AdmitPayload, who: str) -> Iterator[Breach]:
-        """Tell whether somebody comes in beside whom nobody may."""
-        is_limited = payload.age == 0 and not payload.ending and len(group.members) > self.size
-        if is_limited and any(self.seats[key].age == 0 for key in group.members):
-            yield NEWCOMERS, f"{who} is the second newcomer of {len(group.members)}"
-        ip = self.ips.get(payload.operator_key)
-        if any(self.ips.get(key) == ip for key in group.members if key != payload.operator_key):
-            yield IPS, f"{who} shares an address"
-
-    def _admit_with(
-        self, ticket: Ticket | None, seat: Seat, payload: AdmitPayload, who: str
-    ) -> Iterator[Breach]:
-        if ticket is None or ticket.key != payload.operator_key or seat.ticket != payload.ticket:
-            yield SEATS, f"{who} comes in with a ticket that is not its own"
-            return
-        if seat.kept is not Kept.AWAY or ticket.end:
-            yield SEATS, f"{who} comes in with a ticket that ended: {ticket.end}"
-        if (payload.age, bits_of(payload.name)) != (ticket.age, ticket.bits):
-            yield AGES, f"{who} comes in with age {payload.age}, its ticket says {ticket.age}"
-        ticket.end, seat.returning = "ADMIT", None
-
-    def _admit_again(self, seat: Seat, payload: AdmitPayload, who: str) -> Iterator[Breach]:
-        ticket = self.tickets.get(self.endings.get(payload.ending, b""))
-        is_own = ticket is not None and ticket.key == payload.operator_key and _is_back(ticket)
-        if not is_own or seat.kept is not Kept.AWAY or seat.bits != bits_of(payload.name):
-            yield SEATS, f"{who} comes back, and its seat is {seat.kept.value}"
-        if payload.age != seat.age:
-            yield AGES, f"{who} comes back with age {payload.age} after {seat.age}"
-        if ticket is not None:
-            ticket.end = "BACK"
-
-    def _end(self, payload: RefusePayload | ExpirePayload, hashed: bytes) -> Iterator[Breach]:
-        ticket = self.tickets.get(payload.ticket)
-        kind = "REFUSE" if isinstance(payload, RefusePayload) else "EXPIRE"
-        self.refused += kind == "REFUSE"
-        if ticket is None or ticket.end:
-            yield SEATS, f"a ticket ends twice: {kind} after {ticket.end if ticket else 'nothing'}"
-            return
-        ticket.end, self.endings[hashed] = kind, payload.ticket
-
-    # Goings.
-
-    def _leave(self, group: Group, key: bytes, *, keeps_age: bool) -> Iterator[Breach]:
-        seat = self.seat(key)
-        if seat.kept is not Kept.MEMBER or key not in group.members:
-            yield SEATS, f"{key.hex()[:8]} leaves group {group.prefix!r} and is no member"
-            return
-        self.dismiss(group, key, keeps_age=keeps_age)
-
-    def dismiss(self, group: Group, key: bytes, *, keeps_age: bool) -> None:
+    def dismiss(self, group: Group, key: bytes, *, keeps_age: bool = True) -> None:
         """Take a member out."""
-        seat = self.seats[key]
-        age = seat.age if seat.returning is None else seat.returning
-        seat.kept, seat.age, seat.events, seat.returning = Kept.LEFT, age if keeps_age else 0, 0, None
+        self.retire(key, group.stamp, keeps_age=keeps_age)
         del group.members[key]
-        self._change(group)
 
-    # Partition.
+    def retire(self, key: bytes, stamp: int, *, keeps_age: bool = True) -> None:
+        """Let a seat be that of somebody who was removed.
 
-    def _split(self, group: Group) -> Iterator[Breach]:
-        del self.groups[group.prefix]
-        for bit in "01":
-            prefix = group.prefix + bit
-            members = {key: None for key in group.members if self.seats[key].bits.startswith(prefix)}
-            child = Group(prefix, group.height, group.head, members, links_due=1, counts=False)
-            self.groups[prefix] = child
-            if len(self.voters(child)) <= self.size:
-                yield SEATS, f"group {prefix!r} begins with {len(self.voters(child))} voters"
+        Who had come back, and was not taken for full yet, keeps half of the age that it had.
+        """
+        seat = self.touch(key)
+        age = (seat.returning or 0) // 2 if self.is_returning(seat, stamp) else seat.age
+        seat.kept, seat.age, seat.events, seat.returning = Kept.LEFT, age if keeps_age else 0, 0, None
 
-    def _merge(self, group: Group) -> None:
-        """End a group; when its sibling has ended too both go on as one."""
-        group.ending = group.height, group.head
-        parent = group.prefix[:-1]
-        zero, one = (self.groups.get(parent + bit) for bit in "01")
-        if zero is None or one is None or zero.ending is None or one.ending is None:
-            return
-        del self.groups[zero.prefix], self.groups[one.prefix]
-        self.groups[parent] = Group(
-            prefix=parent,
-            height=max(zero.ending[0], one.ending[0]) + UNION_HEIGHTS,
-            head=sha3_256(zero.ending[1], one.ending[1]),
-            members={**zero.members, **one.members},
-            links_due=2,
-            counts=False,
-            halves=(self.voters(zero), self.voters(one)),
-        )
-
-
-def _is_back(ticket: Ticket) -> bool:
-    """Whether a ticket ended elsewhere, so that its seat is back with who sent it."""
-    return ticket.end in ("REFUSE", "EXPIRE")
+    def undo(self, void: VoidPlaces) -> None:
+        """Let the blocks at void places have changed nothing, but for what others have made of it since."""
+        for entry in reversed(self.journal):
+            if not void.covers(*entry.place):
+                continue
+            for key, before in entry.seats.items():
+                if self.seats[key].by != entry.place:
+                    continue
+                if before is None:
+                    del self.seats[key]
+                else:
+                    self.seats[key] = before
+            for ticket, end in entry.tickets.items():
+                self.tickets[ticket].end = end
+            entry.seats, entry.tickets = {}, {}
+            self.judged.forget(entry.hashed)

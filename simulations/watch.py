@@ -27,7 +27,8 @@ from simulations.disk import Disk, Write
 from simulations.founding import Founding
 from simulations.group_laws import CERTIFICATES, LAWS, Standing, settle, weak
 from simulations.history import ALARMS
-from simulations.seats import Breach, Ledger
+from simulations.ledger import Ledger
+from simulations.seats_judged import Breach
 from simulations.shared_chains import SharedChains
 
 AGREEMENT = "honest_nodes_agree"
@@ -40,12 +41,14 @@ class Watch:
     """The record of one run of many groups; fulfils `host.Watcher`."""
 
     def __init__(
-        self, founding: Founding, honest: Sequence[int], shared: SharedChains, ledger: Ledger
+        self, founding: Founding, honest: Sequence[int], shared: SharedChains, ledger: Ledger, view: View
     ) -> None:
+        """`view` is the ledger's own view of the chain, which is led on here."""
         self._founding = founding
         self._honest = frozenset(honest)
         self._shared = shared
         self.ledger = ledger
+        self._view = view
         self.standing = Standing(self.ledger)
         self.breaches: list[Breach] = []
         self.violations = 0
@@ -100,7 +103,10 @@ class Watch:
         """And what it lost."""
 
     def connects(self, block: SimulatedBlock) -> None:
-        """And its chain."""
+        """A node has a block on its chain: whoever sees everything follows the longest one."""
+        if block.height > self._view.block.height:
+            while self._view.step_towards(block) is not None:
+                pass
 
     # What is made of it.
 
@@ -119,6 +125,8 @@ class Watch:
         place = certificate.electorate, certificate.height, certificate.block_hash
         if place != (group_electorate(block.prefix), block.height, hashed):
             self._break(CERTIFICATES, f"the certificate of {what} is another one's")
+        if self.ledger.is_void(block.prefix, block.height):
+            return  # whoever certified it had no vote any more
         for law, text in weak(certificate, network, self._certifiers[hashed], what):
             self._break(law, text)
 
@@ -126,7 +134,8 @@ class Watch:
         """Go on by a block that nobody had before."""
         block = decode_block(body)
         payload = decode_payload(block)
-        group = self.ledger.groups.get(block.prefix)
+        group = self.ledger.at(block.prefix)
+        self.ledger.enter((block.prefix, block.height), hashed)
         before = None if group is None else self._shared.states.get((block.prefix, group.height, group.head))
         breaches: list[Breach] = []
         if group is not None and before is not None:
@@ -136,7 +145,7 @@ class Watch:
         after = self._shared.states.get((block.prefix, block.height, hashed))
         if after is not None:
             self.standing.states[block.prefix] = after
-            if group is not None and self.ledger.groups.get(block.prefix) is group:
+            if group is not None and self.ledger.at(block.prefix) is group:
                 breaches += settle(self.ledger, group, after)
         if isinstance(payload, LinkPayload):
             breaches += [breach for law in LAWS for breach in law(self.standing)]

@@ -56,7 +56,7 @@ def _ended(state: DataChain) -> DataChain:
 
 
 def _emptied(stopped: DataChain) -> DataChain:
-    """Return the state without members, all of whom may return; who was returning has the age that it had."""
+    """Return the state without members, all of whom may return as after a removal."""
     state: GroupState = stopped
     for member in stopped.membership.members:
         state = dismiss(state, OperatorKey(member.operator_key), stopped.stamp_height, keeps_age=True)

@@ -11,7 +11,8 @@ from simulations.__main__ import main
 from simulations.group_laws import LAWS, Standing
 from simulations.group_options import GroupOptions
 from simulations.groups import GroupsRun, run_groups
-from simulations.seats import Kept, Ledger
+from simulations.ledger import Ledger
+from simulations.seats import Kept
 from simulations.sharing import shared_work
 
 SMALL = GroupOptions(nodes=14, group_size=4, events=12, faults=frozenset(), leave_every_ms=1_000_000_000)
