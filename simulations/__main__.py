@@ -18,7 +18,10 @@ from simulations.list_run import run_list
 from simulations.options import ALL_FAULTS, Fault, Options, Plant
 from simulations.report import run_seeds
 from simulations.residence import reside
+from simulations.workers import processors
 
+INTERRUPTED = 130
+"""The exit code of who was interrupted."""
 NODES_MIN, NODES_MAX = 4, 40
 GROUP_NODES_MIN = 8
 VOTERS_MIN = 4
@@ -73,6 +76,7 @@ def _add_groups(groups: argparse.ArgumentParser) -> None:
     groups.add_argument("--events", type=_count(1), default=4_000, help="certified membership changes")
     groups.add_argument("--seed", type=_count(0), default=0, help="number of the first run")
     groups.add_argument("--seeds", type=_count(1), default=1, help="how many runs")
+    groups.add_argument("--jobs", type=_count(1), default=processors(), help="how many of them at once")
     groups.add_argument("--json", action="store_true", help="print nothing but one JSON line")
     groups.set_defaults(run=_run_groups)
 
@@ -80,7 +84,7 @@ def _add_groups(groups: argparse.ArgumentParser) -> None:
 def _run_groups(given: argparse.Namespace) -> int:
     options = GroupOptions(nodes=given.nodes, group_size=given.group_size, events=given.events)
     seeds = range(given.seed, given.seed + given.seeds)
-    report, seconds = run_group_seeds(seeds, options, _tell)
+    report, seconds = run_group_seeds(seeds, options, _tell, given.jobs)
     print(report.as_json(seconds))
     if not given.json:
         _tell(f"{given.seeds} seeds in {seconds:.1f} s")
@@ -156,7 +160,10 @@ def _tell(text: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit code."""
     given = _parser().parse_args(arguments)
-    code: int = given.run(given)
+    try:
+        code: int = given.run(given)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return code
 
 

@@ -11,10 +11,12 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from simulations.group_options import GroupOptions
 from simulations.groups import GroupsOutcome, run_groups
 from simulations.trace import FaultCounts
+from simulations.workers import Died, in_processes
 
 SHOWN_MAX = 8
 """Breaches of one seed that are shown."""
@@ -80,12 +82,15 @@ def _by_name(counts: Counter[int] | Counter[str]) -> dict[str, int]:
 
 
 def run_group_seeds(
-    seeds: Iterable[int], options: GroupOptions, tell: Callable[[str], None]
+    seeds: Iterable[int], options: GroupOptions, tell: Callable[[str], None], jobs: int = 1
 ) -> tuple[GroupReport, float]:
-    """Run the seeds one after the other; `tell` what went wrong. Return the sums, and the seconds taken."""
-    report, began = GroupReport(), time.monotonic()
-    for seed in seeds:
-        outcome = _guarded(seed, options)
+    """Run the seeds, so many at once; `tell` what went wrong, in their order.
+
+    Return the sums, and the seconds taken.
+    """
+    report, began, tasks = GroupReport(), time.monotonic(), list(seeds)
+    for seed, result in zip(tasks, in_processes(tasks, partial(_guarded, options), jobs), strict=True):
+        outcome = _failed(seed, str(result)) if isinstance(result, Died) else result
         report.add(outcome)
         for text in describe(outcome):
             tell(text)
@@ -101,24 +106,28 @@ def describe(outcome: GroupsOutcome) -> list[str]:
     return [f"seed {outcome.seed}: {text}" for text in shown + more]
 
 
-def _guarded(seed: int, options: GroupOptions) -> GroupsOutcome:
+def _guarded(options: GroupOptions, seed: int) -> GroupsOutcome:
     """Run a seed; an error of our own is a violation."""
     try:
         return run_groups(seed, options)
     except Exception:  # the outermost edge of a run: what it says goes into the report
-        text = f"an error of our own:\n{traceback.format_exc()}"
-        return GroupsOutcome(
-            seed=seed,
-            groups=0,
-            sizes={},
-            ages={},
-            relocations={},
-            refused=0,
-            carried=0,
-            events=0,
-            violations=1,
-            told=(text,),
-            pending=(),
-            trace=b"failed",
-            faults=FaultCounts(),
-        )
+        return _failed(seed, f"an error of our own:\n{traceback.format_exc()}")
+
+
+def _failed(seed: int, text: str) -> GroupsOutcome:
+    """Return what came of a run that broke off."""
+    return GroupsOutcome(
+        seed=seed,
+        groups=0,
+        sizes={},
+        ages={},
+        relocations={},
+        refused=0,
+        carried=0,
+        events=0,
+        violations=1,
+        told=(text,),
+        pending=(),
+        trace=b"failed",
+        faults=FaultCounts(),
+    )
