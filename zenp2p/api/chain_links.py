@@ -136,7 +136,7 @@ class ChainLinks:
                 break
             data = self._node.lister.file(period)
             if data is None:
-                break
+                continue  # certified, and not on disk yet
             self._periods[list_hash(decode_list_file(data).header)] = period
         return self._periods.get(hash_of_list)
 
@@ -191,7 +191,7 @@ class ChainLinks:
         for period in periods:
             found = self._amounts.get(period) or self._read_amounts(period)
             if found is None:
-                return
+                continue  # certified, and not on disk yet
             hash_of_list, amounts = found
             if address in amounts:
                 amount, chunk = amounts[address]

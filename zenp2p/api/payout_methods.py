@@ -48,10 +48,10 @@ class PayoutMethods:
         methods.add("chain.broadcast", RawTransactionParams, self.broadcast, "Relay a signed transaction.")
 
     async def lists(self, params: NoParams) -> object:
-        """A line for each list, oldest first."""
-        first = first_period(self._node.genesis)
-        files = (self._file(period) for period in range(first, self._node.lister.period))
-        return [self._summary(file) for file in files]
+        """A line for each list, oldest first; the newest as soon as it is on disk."""
+        lister = self._node.lister
+        found = map(lister.file, range(first_period(self._node.genesis), lister.period))
+        return [self._summary(decode_list_file(data)) for data in found if data is not None]
 
     async def show(self, params: PeriodParams) -> object:
         """A list with everything in it."""

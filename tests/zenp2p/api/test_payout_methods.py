@@ -1,5 +1,11 @@
 """What a node says of lists over several groups."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from protocol.node.records import list_key
 from protocol.payout.list_file import decode_list_file
 from tests.support.halves import Halves
 
@@ -22,3 +28,21 @@ def test_a_list_names_the_heads_of_all_groups_and_their_blocks() -> None:
     assert set(shown["blocks"]) == named and len(named) == 4
     assert shown["responses"] == 12 and shown["members"] == 6
     assert set(shown["certificate"]["signers"]) <= {each.key.hex() for each in network.founders}
+
+
+def test_who_asks_while_a_list_is_being_written_gets_those_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Halves()
+    one = network.founders[0]
+    said: list[list[dict[str, Any]]] = []
+    store = network[one].store
+    write = store.write
+
+    def write_meanwhile(writes: Sequence[tuple[bytes, bytes]], **how: Any) -> None:
+        keys = [key for key, _ in writes]
+        said.extend(network.ask(one, "payout.list") for period in (1, 2) if list_key(period) in keys)
+        write(writes, **how)
+
+    monkeypatch.setattr(store, "write", write_meanwhile)
+    network.mine_to(30)
+    assert [[each["period"] for each in lists] for lists in said] == [[], [1]]
+    assert [each["period"] for each in network.ask(one, "payout.list")] == [1, 2]
