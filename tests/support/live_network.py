@@ -16,7 +16,7 @@ from typing import Any
 
 from zenp2p.api.client import AccessDenied, DaemonUnreachable, RpcClient
 from zenp2p.api.errors import NotReady
-from zenp2p.devnet.foundry import FoundedNode, Post, found_network
+from zenp2p.devnet.foundry import FoundedNode, Plan, Post, found_network
 from zenp2p.devnet.ground import EmbeddedGround, Ground
 from zenp2p.devnet.processes import DaemonDied, Processes, Usage
 from zenp2p.vote_file import VoteFile
@@ -45,10 +45,11 @@ class LiveNetwork:
         start_delay: int = 0,
         first_challenge: int = 8,
         ground: Ground | None = None,
+        plan: Plan | None = None,
     ) -> None:
         """Found it on a chain, by default its own; another one is made and ended by whoever hands it in."""
         chain = ground or EmbeddedGround(start_delay, first_challenge)
-        self.founded = found_network(folder / "network", posts, chain)
+        self.founded = found_network(folder / "network", posts, chain, plan or Plan())
         self.nodes: dict[str, FoundedNode] = {node.post.name: node for node in self.founded.nodes}
         self.names = tuple(self.nodes)
         self.up: set[str] = set()

@@ -41,6 +41,8 @@ CARRIED = 7
 """Zatoshi carried into the first list: 24 rewards divide evenly by 12 responses, and a rest must be seen."""
 TREASURY_KEYS = 5
 TREASURY_REQUIRED = 2
+STAKES = "stakes"
+"""The folder of the stakes' key files, beside the nodes' own."""
 PAYMASTERS = 3
 """How many of the treasury's keys the launcher's paymasters hold."""
 MEMBER_AGE = 4
@@ -84,6 +86,8 @@ class FoundedNode:
     operator_key: bytes
     stake_address: str
     port: int
+    stake_key: Path
+    """The key file of its stake's owner; its daemon has no use for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ class FoundedNetwork:
 @dataclass(frozen=True, slots=True)
 class _Keys:
     operator_seed: bytes
+    stake_secret: bytes
     stake: WalletKey
     node: WalletKey
     port: int
@@ -146,18 +151,24 @@ def found_network(folder: Path, posts: Sequence[Post], ground: Ground, plan: Pla
     """Make a network on a chain, below a new `folder`."""
     folder.mkdir(parents=True, mode=0o700)
     ports = free_ports([post.ip for post in posts])
-    drawn = [_Keys(new_secret(), WalletKey(new_secret()), WalletKey(new_secret()), port) for port in ports]
+    drawn = [_draw(port) for port in ports]
     treasury_secrets = [new_secret() for _ in range(TREASURY_KEYS)]
     genesis, keys = _genesis(posts, drawn, treasury_secrets, ground, plan)
     genesis_file = folder / "genesis"
     write_durably(genesis_file, encode_genesis(genesis), overwrite=False)
     paymasters = _write_paymasters(folder / "paymasters", treasury_secrets)
+    (folder / STAKES).mkdir(mode=0o700)
     nodes = tuple(
         _write_node(folder, genesis, post, own, posts, keys, ground)
         for post, own in zip(posts, keys, strict=True)
     )
     ground.announce([_arrival(post, own) for post, own in zip(posts, keys, strict=True) if post.announced])
     return FoundedNetwork(folder, genesis, network_id(genesis), genesis_file, nodes, paymasters)
+
+
+def _draw(port: int) -> _Keys:
+    stake_secret = new_secret()
+    return _Keys(new_secret(), stake_secret, WalletKey(stake_secret), WalletKey(new_secret()), port)
 
 
 def free_ports(addresses: Sequence[str]) -> list[int]:
@@ -279,7 +290,9 @@ def _write_node(
     config = _config(post, own.port, peers, ground.settings(posts.index(post), node_address))
     write_durably(directory.config, config.encode(), overwrite=False)
     operator_key = Signer(own.operator_seed).operator_key
-    return FoundedNode(post, directory, operator_key, stake_address, own.port)
+    stake_key = folder / STAKES / f"{post.name}.key"
+    write_secret(stake_key, own.stake_secret)
+    return FoundedNode(post, directory, operator_key, stake_address, own.port, stake_key)
 
 
 def _arrival(post: Post, own: _Keys) -> Arrival:
