@@ -9,9 +9,11 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from protocol.genesis import MEMBERS_MAX
-from simulations.group_options import GroupOptions
+from simulations.group_options import GroupOptions, GroupPlant
+from simulations.group_plants import PLANTS, scenario_of
 from simulations.group_report import run_group_seeds
 from simulations.list_options import Dishonesty, ListOptions
 from simulations.list_run import run_list
@@ -71,19 +73,29 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_groups(groups: argparse.ArgumentParser) -> None:
-    groups.add_argument("--nodes", type=_count(GROUP_NODES_MIN), default=400, help="operators in all")
-    groups.add_argument("--group-size", type=_count(1), default=8, help="G, the least that a group keeps")
-    groups.add_argument("--events", type=_count(1), default=4_000, help="certified membership changes")
-    groups.add_argument("--seed", type=_count(0), default=0, help="number of the first run")
+    groups.add_argument("--nodes", type=_count(GROUP_NODES_MIN), help="operators in all (400)")
+    groups.add_argument("--group-size", type=_count(1), help="G, the least that a group keeps (8)")
+    groups.add_argument("--events", type=_count(1), help="certified membership changes (4,000)")
+    groups.add_argument("--seed", type=_count(0), help="number of the first run (0)")
     groups.add_argument("--seeds", type=_count(1), default=1, help="how many runs")
     groups.add_argument("--jobs", type=_count(1), default=processors(), help="how many of them at once")
+    groups.add_argument(
+        "--plant",
+        type=GroupPlant,
+        choices=list(GroupPlant),
+        help="break one rule on purpose, in a small network",
+    )
     groups.add_argument("--json", action="store_true", help="print nothing but one JSON line")
     groups.set_defaults(run=_run_groups)
 
 
 def _run_groups(given: argparse.Namespace) -> int:
-    options = GroupOptions(nodes=given.nodes, group_size=given.group_size, events=given.events)
-    seeds = range(given.seed, given.seed + given.seeds)
+    options = GroupOptions() if given.plant is None else scenario_of(given.plant)
+    first = 0 if given.plant is None else PLANTS[given.plant].seed
+    wanted = {"nodes": given.nodes, "group_size": given.group_size, "events": given.events}
+    options = replace(options, **{name: number for name, number in wanted.items() if number is not None})
+    first = first if given.seed is None else given.seed
+    seeds = range(first, first + given.seeds)
     report, seconds = run_group_seeds(seeds, options, _tell, given.jobs)
     print(report.as_json(seconds))
     if not given.json:

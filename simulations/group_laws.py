@@ -48,6 +48,7 @@ def settle(ledger: Ledger, group: Group, state: DataChain) -> Iterator[Breach]:
         ip = ledger.ips.get(key)
         if all(ledger.ips.get(other) != ip for other in group.members if other != key):
             yield SEATS, f"{key.hex()[:8]} is no member of group {group.prefix!r}, and no block says why"
+            continue
         was_due, counts = group.links_due, group.counts
         ledger.dismiss(group, key)
         ledger.change(group)

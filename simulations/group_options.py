@@ -4,11 +4,35 @@ Answers for: every number of this scenario has a name and a unit, in one place. 
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from protocol.codec import replace
 from protocol.parameters import MINIMAL, Parameters
 from simulations.founding import Terms
 from simulations.options import Fault, Options
+
+
+class GroupPlant(StrEnum):
+    """Deliberate faults of our own in the rules of many groups."""
+
+    SHARE_ADDRESS = "share-an-address"
+    SECOND_NEWCOMER = "second-newcomer"
+    AGE_EARLY = "age-early"
+    RETURN_WHOLE = "return-whole"
+    COUNT_ALL = "count-all-links"
+    NO_ENTROPY = "no-entropy"
+    KNOWN_NAME = "return-to-a-known-name"
+    THIRD_IS_FINAL = "third-is-final"
+    HALF_IS_FINAL = "half-is-final"
+    ONE_HALF_IS_BOTH = "one-half-is-both"
+    STAY_AND_GO = "stay-and-go"
+    LOSE_ONE = "lose-one"
+    HALVES_STAY = "halves-stay"
+    JUDGE_AGAIN = "judge-again"
+    JUDGE_SOME = "judge-only-some"
+    ANOTHER_CHAIN = "another-chain"
+    BLAME = "blame-everybody"
+
 
 STRIKING = frozenset({Fault.LOSS, Fault.DELAY, Fault.REORDERING, Fault.CRASHES, Fault.BYZANTINE})
 
@@ -24,6 +48,8 @@ class GroupOptions(Options):
     events: int = 4_000
     """LINK blocks after which nobody comes, goes or crashes any more."""
     faults: frozenset[Fault] = STRIKING
+    plant_in_groups: GroupPlant | None = None
+    """With one, a run ends soon after its first breach."""
 
     founders_share: float = 0.75
     lodgers_share: float = 0.05

@@ -18,7 +18,7 @@ from simulations.groups import GroupsOutcome, run_groups
 from simulations.trace import FaultCounts
 from simulations.workers import Died, in_processes
 
-SHOWN_MAX = 8
+SHOWN_MAX = 12
 """Breaches of one seed that are shown."""
 
 

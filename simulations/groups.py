@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from simulations.chain import View
 from simulations.founding import found
 from simulations.group_options import GroupOptions
+from simulations.group_plants import PLANTS, planted_in_groups
 from simulations.host import Host
 from simulations.ledger import Ledger
 from simulations.miner import Miner
@@ -130,8 +131,14 @@ class GroupsRun:
         self.miner.start()
         while self.watch.ledger.links < self.options.events and self._has_patience():
             self.scheduler.run_until(self.scheduler.now_ms + SLICE_MS)
+            if self._has_seen_plant():
+                return self._outcome([])
         pending = self._rest()
         return self._outcome(pending)
+
+    def _has_seen_plant(self) -> bool:
+        plant = self.options.plant_in_groups
+        return plant is not None and PLANTS[plant].law in self.watch.broken
 
     def _has_patience(self) -> bool:
         return self.scheduler.now_ms < self.options.longest_ms
@@ -201,5 +208,5 @@ def _lodgers(options: GroupOptions, rng: random.Random) -> dict[int, int]:
 
 def run_groups(seed: int, options: GroupOptions) -> GroupsOutcome:
     """Run one seed."""
-    with planted(options.plant), shared_work() as shared:
+    with planted(options.plant), planted_in_groups(options.plant_in_groups), shared_work() as shared:
         return GroupsRun(seed, options, shared).run()
