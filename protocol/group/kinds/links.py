@@ -43,12 +43,16 @@ def after_link(state: GroupState, block: DataBlock, payload: LinkPayload, around
 
 
 def with_members(state: GroupState, membership: Membership, *, counts: bool = True) -> GroupState:
-    """Return the state with other members: a link is due, which may count unless `counts` is false."""
+    """Return the state with other members: a link is due, which may count unless `counts` is false.
+
+    Who certifies the first blocks of a union stays the same: the voters of each half, as they came.
+    """
+    joint = isinstance(state.electorate, JointElectorate)
     kept = {key: n for key, n in state.events.items() if key in membership}
     return replace(
         state,
         membership=membership,
-        electorate=membership.voters(),
+        electorate=state.electorate if joint else membership.voters(),
         events=MappingProxyType(kept),
         link_due=True,
         link_counts=counts,

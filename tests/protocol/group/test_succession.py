@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from protocol.codec import replace as replace_fields
 from protocol.crypto import sha3_256
 from protocol.group.blockmaker import build_link, build_split
-from protocol.group.data_block import Kind, Move, decode_certified
+from protocol.group.data_block import Kind, Move, block_hash, decode_block, decode_certified
 from protocol.group.data_chain import DataChain
 from protocol.group.membership import Member, Membership
 from protocol.group.name import distance, home_draw, matches
+from protocol.group.quorum import JointElectorate
 from protocol.group.regions import uncovered
 from protocol.group.state import Away, GroupState, Judged, Left, Returning
 from protocol.group.succession import HEIGHTS_LEFT_OUT, children, united
@@ -307,6 +308,25 @@ def test_the_elder_stays_but_the_holder_before_him(stays: int) -> None:
     assert pair[stays].key in merged(*halves).membership
     halves[1 - stays] = replace(halves[1 - stays], holders=MappingProxyType({slot: pair[1 - stays].key}))
     assert pair[1 - stays].key in merged(*halves).membership
+
+
+def test_a_union_is_counted_by_both_halves_though_its_first_link_parts_two_at_one_address() -> None:
+    """Their registrations come into force with the stamp of that link."""
+    world = Groups()
+    world.split()
+    pair = neighbours(world)
+    whole = merged(world.states["0"], world.states["1"])
+    assert all(one.key in whole.membership for one in pair)
+    while world.chain.tip()[0] < 48 + whole.genesis.parameters.burial:
+        world.chain.mine()
+    link = build_link(whole, world.chain)
+    first = whole.resume(decode_block(link), block_hash(link), world.chain)
+    assert len(first.membership) == len(whole.membership) - 1 and first.link_due
+    assert isinstance(first.electorate, JointElectorate) and first.electorate.blocks == 1
+    link = build_link(first, world.chain)
+    bound = first.resume(decode_block(link), block_hash(link), world.chain)
+    assert not bound.link_due and bound.electorate == bound.membership.voters()
+    assert not any(bound.events.values())
 
 
 # Over real blocks.
