@@ -1,17 +1,29 @@
 """One node's groups over a store, without the rest of the node: it takes blocks as they are handed to it."""
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
+from protocol.chain.view import ChainView
+from protocol.genesis import Genesis, network_id
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.archive import Archive
 from protocol.node.effects import Effect, Persist
 from protocol.node.forwarding import Forwarding
 from protocol.node.groups import Groups
-from tests.support.groups_world import Groups as World
 from tests.support.operators import operator
 from zenp2p.store import MemoryStore
 
 STRANGER = operator(9_999)
+
+
+class World(Protocol):
+    """Where the blocks are made."""
+
+    @property
+    def genesis(self) -> Genesis: ...
+
+    @property
+    def chain(self) -> ChainView: ...
 
 
 class HeldGroups:
@@ -20,7 +32,7 @@ class HeldGroups:
     def __init__(self, world: World, store: MemoryStore | None = None) -> None:
         self.store = store or MemoryStore()
         parameters = world.genesis.parameters
-        forwarding = Forwarding(world.network, STRANGER.key, "everybody", world.chain, parameters)
+        forwarding = Forwarding(network_id(world.genesis), STRANGER.key, "everybody", world.chain, parameters)
         self.groups = Groups(world.genesis, STRANGER.signer, world.chain, self.store, VoteGuard(), forwarding)
 
     @property

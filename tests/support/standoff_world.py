@@ -15,7 +15,7 @@ from protocol.crypto import SIGNATURE_SIZE
 from protocol.errors import ProtocolError
 from protocol.genesis import Genesis, network_id
 from protocol.group.absorbmaker import build_drop, build_summons, build_take, summons_payload
-from protocol.group.blockmaker import build_link, build_merge, build_register, build_split
+from protocol.group.blockmaker import build_evidence, build_link, build_merge, build_register, build_split
 from protocol.group.certificate import Certificate
 from protocol.group.data_block import CertifiedBlock, block_hash, decode_block, decode_payload
 from protocol.group.data_chain import DataChain
@@ -254,6 +254,28 @@ class World:
             if matches(state.prefix, registration_home(stranger.stake_address)):
                 envelope = stranger.envelope(network=network_id(self.genesis))
                 return build_register(state, chain, [envelope], [])
+
+
+def waiting() -> World:
+    """Return a world whose group 0 was too small, has ended with MERGE, and waits for 1."""
+    world = World()
+    proofs = [world.contradiction(one) for one in world.voters("0")[1:]]
+    assert world.make("0", lambda state, chain: build_evidence(state, chain, proofs))
+    assert world.link("0")
+    assert world.make("0", build_merge)
+    return world
+
+
+def summoned(world: World) -> int:
+    """Let 0 summon 1, which has stopped, and put it on the chain; return the height."""
+    world.mine(TERM)
+    assert world.summon("0")
+    return world.mine_summons("0")
+
+
+def take_due(world: World, mined: int) -> None:
+    """Let the chain grow until nothing but a sign of life keeps 0 from taking over."""
+    world.mine(mined + TERM + world.genesis.parameters.burial - world.chain.tip()[0])
 
 
 def heads(side: Side) -> Iterable[tuple[str, int, Hash32]]:

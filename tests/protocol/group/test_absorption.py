@@ -1,25 +1,13 @@
 """A stopped group is absorbed over the chain, and however its siblings part there is one history."""
 
 from protocol.group.absorbmaker import build_summons, summons_payload
-from protocol.group.blockmaker import build_evidence, build_link, build_merge
+from protocol.group.blockmaker import build_link
 from protocol.group.data_block import Kind, decode_block
 from protocol.group.kinds.partition import must_merge
 from protocol.group.succession import HEIGHTS_LEFT_OUT
 from protocol.group.summons import encode_life, encode_summons, summons_of
 from protocol.units import Hash32
-from tests.support.standoff_world import TERM, World, heads
-
-
-def summoned(world: World) -> int:
-    """Let 0 summon 1, which has stopped, and put it on the chain; return the height."""
-    world.mine(TERM)
-    assert world.summon("0")
-    return world.mine_summons("0")
-
-
-def take_due(world: World, mined: int) -> None:
-    """Let the chain grow until nothing but a sign of life keeps 0 from taking over."""
-    world.mine(mined + TERM + world.genesis.parameters.burial - world.chain.tip()[0])
+from tests.support.standoff_world import TERM, World, heads, summoned, take_due, waiting
 
 
 def test_a_stopped_group_is_absorbed_when_it_gives_no_sign_of_life() -> None:
@@ -227,6 +215,33 @@ class TestNobodyShowsLife:
         assert not world.register("1"), "nothing is known of 0 since"
         assert world.register("0") and world.register("1")
 
+    def test_it_is_held_to_a_mark_that_all_blocks_since_have_left_behind(self) -> None:
+        """It hears all of its sibling, which hears nothing of it, and whose summons is open still."""
+        world = World()
+        world.part()
+        mined = summoned(world)
+        world.mine(world.genesis.parameters.burial + 1)
+        assert world.register("0")
+        world.far.take_all(world.certified.values())
+        assert world.register("1", world.far)
+        assert min(state.stamp_height for state in world.far.live.values()) > mined
+        take_due(world, mined)
+        assert not world.register("1", world.far)
+        assert world.absorb("0")
+
+    def test_a_sibling_is_known_up_to_its_last_stamp(self) -> None:
+        """A block hash stands on the chain above the stamp of the block: none of this stamp is meant."""
+        world = World()
+        world.mine(TERM)
+        state = world.near.live["1"]
+        assert world.register("1")
+        forged = encode_summons(summons_of(state.prefix, state.height, state.head, Hash32(bytes(32))))
+        mined = world.mine_mark(forged, world.voters("0")[0])
+        world.mine(world.genesis.parameters.burial)
+        assert world.register("0") and world.near.live["0"].stamp_height == mined
+        take_due(world, mined)
+        assert world.register("1")
+
     def test_a_sign_of_life_lets_it_go_on_while_it_is_cut_off(self) -> None:
         world = World()
         world.part()
@@ -278,18 +293,8 @@ class TestBothSummon:
 class TestWaitingForAUnion:
     """A group that has ended with MERGE, and whose sibling does not answer."""
 
-    def waiting(self) -> World:
-        world = World()
-        gone = world.voters("0")[1:]
-        assert world.make(
-            "0", lambda state, chain: build_evidence(state, chain, map(world.contradiction, gone))
-        )
-        assert world.link("0")
-        assert world.make("0", build_merge)
-        return world
-
     def test_it_may_absorb_it_and_nothing_else(self) -> None:
-        world = self.waiting()
+        world = waiting()
         assert not world.register("0")
         mined = summoned(world)
         assert not world.register("0")
@@ -298,7 +303,7 @@ class TestWaitingForAUnion:
         assert world.link("") and world.register("")
 
     def test_an_answer_in_time_makes_the_union(self) -> None:
-        world = self.waiting()
+        world = waiting()
         mined = summoned(world)
         assert not world.merge("1"), "the summons has to be dropped first"
         assert world.register("1") and world.drop("0") and world.merge("1")
@@ -312,14 +317,14 @@ class TestWaitingForAUnion:
         assert world.near.live[""].height == 5 + HEIGHTS_LEFT_OUT + 3
 
     def test_no_half_goes_on_as_the_whole_alone(self) -> None:
-        world = self.waiting()
+        world = waiting()
         world.part()
         assert world.merge("1", world.far)
         assert len(world.voters("1", world.far)) > 2 * len(world.voters("0"))
         assert not world.link("", world.far), "all of its voters are more than two thirds of the union's"
 
     def test_an_answer_that_is_not_known_is_void_when_nobody_shows_it(self) -> None:
-        world = self.waiting()
+        world = waiting()
         world.part()
         mined = summoned(world)
         assert world.merge("1", world.far)
@@ -329,7 +334,7 @@ class TestWaitingForAUnion:
         assert heads(world.near) == heads(world.far)
 
     def test_an_answer_that_is_shown_stays(self) -> None:
-        world = self.waiting()
+        world = waiting()
         world.part()
         mined = summoned(world)
         assert world.merge("1", world.far)
@@ -343,7 +348,7 @@ class TestWaitingForAUnion:
 
     def test_a_union_that_is_there_is_never_taken_apart(self) -> None:
         """Marks that name a head of either half from before are nobody's business any more."""
-        world = self.waiting()
+        world = waiting()
         before = [world.near.live[half] for half in "01"]
         voters = world.voters("0")[0], world.voters("1")[0]
         assert world.merge("1") and world.link("")
@@ -355,7 +360,7 @@ class TestWaitingForAUnion:
 
     def test_who_has_voted_for_the_second_link_lets_nobody_be_absorbed(self) -> None:
         """It may be certified, and known to the other half alone."""
-        world = self.waiting()
+        world = waiting()
         assert world.merge("1") and world.make("", build_link)
         world.part()
         assert not world.make("", build_link), "the other half is not here"
@@ -364,7 +369,7 @@ class TestWaitingForAUnion:
         assert world.summon("1", world.far), "whose voters did not hear of it"
 
     def test_an_answer_whose_group_stops_then_is_absorbed(self) -> None:
-        world = self.waiting()
+        world = waiting()
         assert world.merge("1")
         world.asleep = set(world.voters("1"))
         mined = summoned(world)
