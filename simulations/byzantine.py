@@ -15,14 +15,14 @@ from protocol.crypto import Signer, sha3_256
 from protocol.errors import MalformedMessage
 from protocol.group.data_block import decode_block
 from protocol.group.vote import NIL, Phase, Proposal, Slot, Vote
-from protocol.node.messages import pack_signed
+from protocol.node.messages import Receipts, pack_plain, pack_signed
 from protocol.tracking.observation import Observation, Sighting
 from protocol.tracking.response import Receipt
 from protocol.units import OperatorKey
 from simulations.founding import Party
 from simulations.host import Host
 from simulations.network import Network
-from simulations.reading import read_signed
+from simulations.reading import read_receipts, read_signed
 from simulations.trace import FaultCounts
 
 TWICE_PROBABILITY = 0.5
@@ -85,8 +85,10 @@ class ForkedMouth:
             self._network.publish(self._host.number, topic, self._garbage(data))
         if self._rng.random() < SILENCE_PROBABILITY:
             return
-        said = read_signed(data)
-        if not isinstance(said, Vote | Proposal | Observation) or said.signer != self._host.key:
+        said, shown = read_signed(data), read_receipts(data)
+        if shown is not None and self._rng.random() < TWICE_PROBABILITY:
+            self._network.publish(self._host.number, topic, self._spoil(shown))
+        elif not isinstance(said, Vote | Proposal | Observation) or said.signer != self._host.key:
             self._network.publish(self._host.number, topic, data)
         elif self._sly:
             self._say_one_thing(said, topic, data)
@@ -195,6 +197,12 @@ class ForkedMouth:
         stray = replace(vote, round=round_, phase=phase, block_hash=self._rng.choice(self._hashes))
         data = pack_signed(self._signer.sign(encode(stray)))
         self._network.publish(self._host.number, topic, data)
+
+    def _spoil(self, shown: Receipts) -> bytes:
+        """Show before each receipt the same one with a bit turned."""
+        spoilt = (envelope[:-1] + bytes([envelope[-1] ^ 1]) for envelope in shown.envelopes)
+        pairs = tuple(each for pair in zip(spoilt, shown.envelopes, strict=True) for each in pair)
+        return pack_plain(replace(shown, envelopes=pairs))
 
     def _learn(self, block_hash: bytes) -> None:
         if block_hash not in self._hashes:

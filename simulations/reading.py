@@ -9,7 +9,7 @@ from protocol.codec import MESSAGE_SIZE_MAX, Decoder, decode
 from protocol.crypto import SIGNATURE_SIZE
 from protocol.errors import MalformedMessage
 from protocol.group.vote import Proposal, Vote
-from protocol.node.messages import SIGNED
+from protocol.node.messages import PLAIN, SIGNED, Receipts
 from protocol.tracking.observation import Observation
 from protocol.tracking.registration import Registration
 from protocol.tracking.response import Receipt, Response
@@ -27,6 +27,16 @@ def read_signed(data: bytes) -> Signed | None:
         return None
     try:
         return _decode(data[1 + SIGNATURE_SIZE :])
+    except MalformedMessage:
+        return None
+
+
+def read_receipts(data: bytes) -> Receipts | None:
+    """Return the receipts that a network message shows, or None when it is something else."""
+    if not data or data[0] != PLAIN:
+        return None
+    try:
+        return decode(data[1:], Receipts)
     except MalformedMessage:
         return None
 

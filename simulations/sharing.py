@@ -171,6 +171,7 @@ SHARED: tuple[tuple[ModuleType | type, str, Key], ...] = (
     (data_block, "_decode_certified", _bytes),
     (data_block, "value_hash", _bytes),
     (vote, "_decode_statement", _bytes),
+    (judge, "read_receipts", _identity),
     (judge, "check_receipt", _envelope),
     (verdict_block, "check_receipt", _envelope),
     (verdict_block, "check_observation", _envelope),

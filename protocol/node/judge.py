@@ -12,13 +12,15 @@ from collections.abc import Iterable
 from protocol.chain.view import ChainView
 from protocol.codec import encode
 from protocol.crypto import Signer
-from protocol.errors import NotAMember, StaleMessage
+from protocol.errors import MalformedMessage, NotAMember, ProtocolError, StaleMessage
 from protocol.genesis import Genesis, network_id
+from protocol.group.quorum import Electorate
 from protocol.node.court import GroupView, Judged
 from protocol.node.dial_back import DialBack
 from protocol.node.effects import Effect, ProbeResult, Publish, Send
 from protocol.node.messages import (
     RESPONSES_MAX,
+    Receipts,
     Responses,
     ResponsesRequest,
     group_topic,
@@ -26,6 +28,7 @@ from protocol.node.messages import (
     pack_signed,
 )
 from protocol.node.open_challenge import OpenChallenge
+from protocol.node.shown_receipts import read_receipts
 from protocol.tracking.observation import Observation, check_observation
 from protocol.tracking.response import Receipt, build_receipt, check_receipt
 from protocol.units import OperatorKey
@@ -85,14 +88,37 @@ class Judge:
         )
         return [opened.write_durably(held), Send(peer, pack_signed(receipt))]
 
-    def hear_receipt(self, opened: OpenChallenge, receipt: Receipt, envelope: bytes) -> None:
-        """Note what another judge acknowledged: a receipt counts as an observation."""
+    def hear_receipts(self, opened: OpenChallenge, shown: Receipts, electorate: Electorate) -> None:
+        """Note what other judges acknowledged: a receipt counts as an observation.
+
+        Each is taken as if it had come alone. Raises at the end, if any is refused, for the gravest reason.
+        """
+        refusals: list[ProtocolError] = []
+        for receipt, envelope in zip(read_receipts(shown), shown.envelopes, strict=True):
+            try:
+                self._hear_receipt(opened, receipt, envelope, electorate)
+            except ProtocolError as error:
+                refusals.append(error)
+        if refusals:
+            raise max(refusals, key=lambda error: isinstance(error, MalformedMessage))
+
+    def _hear_receipt(
+        self, opened: OpenChallenge, receipt: Receipt | None, envelope: bytes, electorate: Electorate
+    ) -> None:
+        """Note one receipt, the first of its judge for an operator; raises `ProtocolError`."""
+        if receipt is None:
+            raise MalformedMessage("no receipt of the challenge that it is shown for")
         place = (OperatorKey(receipt.judge), OperatorKey(receipt.operator_key))
-        if self.is_seated and place not in opened.receipts:
-            if place[1] not in opened.builder.registered:
-                raise NotAMember("a receipt for somebody who is not registered, or judged by another group")
-            check_receipt(envelope, self._network)
-            opened.receipts[place] = envelope
+        if place in opened.receipts:
+            return
+        if receipt.judge not in electorate:
+            raise StaleMessage("a receipt by nobody who judges that operator")
+        if not self.is_seated:
+            return
+        if place[1] not in opened.builder.registered:
+            raise NotAMember("a receipt for somebody who is not registered, or judged by another group")
+        check_receipt(envelope, self._network)
+        opened.receipts[place] = envelope
 
     # Dial-backs.
 

@@ -53,6 +53,7 @@ from protocol.node.messages import (
     ListRequest,
     ProofHeld,
     ProofPart,
+    Receipts,
     Responses,
     ResponsesRequest,
     Status,
@@ -91,6 +92,7 @@ Message = (
     | ListAnswer
     | ResponsesRequest
     | Responses
+    | Receipts
     | Deregistration
     | ProofPart
     | ProofHeld
@@ -171,6 +173,7 @@ class Node:
             ListAnswer: self._on_list_answer,
             ResponsesRequest: self._on_responses_request,
             Responses: self._on_responses,
+            Receipts: self._on_receipts,
             Deregistration: self._on_entry,
             ProofPart: self._on_proof_part,
             ProofHeld: self._on_proof_held,
@@ -384,6 +387,10 @@ class Node:
     def _on_responses(self, responses: Responses, _: Incoming) -> list[Effect]:
         self.groups.moved()
         return self.tracker.on_responses(responses)
+
+    def _on_receipts(self, shown: Receipts, _: Incoming) -> list[Effect]:
+        self.tracker.on_receipts(shown, self.groups)
+        return []
 
     def _settle(self, before: list[Effect]) -> list[Effect]:
         """Let decided blocks reach those whom they concern, and offer what can be decided next.

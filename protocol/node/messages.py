@@ -9,9 +9,11 @@ Spec: `spec/node.md`.
 from typing import Annotated
 
 from protocol.codec import MESSAGE_SIZE_MAX, U32, U64, Bytes32, Meta, Text, Wire, encode
+from protocol.crypto import SIGNATURE_SIZE
 from protocol.errors import MalformedMessage
 from protocol.group.join_proof import CHUNK_BYTES
 from protocol.group.name import is_prefix
+from protocol.tracking.response import RECEIPT_SIZE_MAX
 
 SIGNED = 1
 """Kind byte of a signed envelope."""
@@ -27,6 +29,8 @@ FILE_BYTES_MAX = MESSAGE_SIZE_MAX - 256
 """Bytes of the largest list file that an answer holds; a longer one travels in no message."""
 RESPONSES_MAX = 256
 """Responses in one request or answer, at most."""
+RECEIPTS_MAX = 256
+"""Receipts that one message shows, at most; of more judges there are several messages."""
 PARTS = 4
 """Parts in which the 1 MiB of a join proof travels."""
 PART_BYTES = CHUNK_BYTES // PARTS
@@ -34,6 +38,9 @@ ALL_PARTS = (1 << PARTS) - 1
 
 Network32 = Bytes32
 Blob = Annotated[bytes, Meta(min_length=1, max_length=MESSAGE_SIZE_MAX)]
+ReceiptEnvelope = Annotated[
+    bytes, Meta(min_length=SIGNATURE_SIZE + 1, max_length=SIGNATURE_SIZE + RECEIPT_SIZE_MAX)
+]
 
 
 class Status(Wire, tag="status"):
@@ -117,6 +124,15 @@ class Responses(Wire, tag="responses"):
     seq: U32
     anchor_hash: Bytes32
     envelopes: Annotated[tuple[Blob, ...], Meta(min_length=1, max_length=RESPONSES_MAX)]
+
+
+class Receipts(Wire, tag="receipts"):
+    """Receipts of one challenge, as the judges gave them: their operator shows them to all its judges."""
+
+    network: Network32
+    seq: U32
+    anchor_hash: Bytes32
+    envelopes: Annotated[tuple[ReceiptEnvelope, ...], Meta(min_length=1, max_length=RECEIPTS_MAX)]
 
 
 class ProofPart(Wire, tag="proof-part"):

@@ -14,9 +14,10 @@ from protocol.genesis import Genesis, network_id
 from protocol.group.quorum import Electorate
 from protocol.node.court import GroupView
 from protocol.node.effects import Announce, Effect, Persist, Publish, Send
-from protocol.node.messages import pack_signed
+from protocol.node.messages import pack_plain, pack_signed
 from protocol.node.open_challenge import OpenChallenge
 from protocol.node.records import RECEIPT, Records, challenge_prefix
+from protocol.node.shown_receipts import show_receipts
 from protocol.tracking.challenge import Challenge, challenge_draw, dial_back_digest
 from protocol.tracking.response import (
     Receipt,
@@ -82,18 +83,19 @@ class Responder:
         return effects
 
     def keep_receipt(self, receipt: Receipt, envelope: bytes) -> list[Effect]:
-        """Keep a judge's receipt for our own response; raises `InvalidSignature`."""
-        check_receipt(envelope, self._network)
+        """Keep a judge's first receipt for our own response; raises `InvalidSignature`."""
         key = challenge_prefix(RECEIPT, receipt.seq, receipt.anchor_hash) + receipt.judge
         if self._records.get(key) is not None:
             return []
+        check_receipt(envelope, self._network)
         return [Persist(key, envelope), Announce("receipt", {"seq": receipt.seq, "height": receipt.height})]
 
     def show_receipts(self, challenge: Challenge, view: GroupView) -> list[Effect]:
         """Return what shows the judges, at the close, what they acknowledged."""
-        shown = self.receipts(challenge.seq, challenge.anchor_hash)
+        envelopes = tuple(self.receipts(challenge.seq, challenge.anchor_hash).values())
         topic = view.topic_of(self.draw(challenge))
-        return [Publish(topic, pack_signed(envelope)) for envelope in shown.values()]
+        shown = show_receipts(self._network, challenge, envelopes)
+        return [Publish(topic, pack_plain(message)) for message in shown]
 
     def receipts(self, seq: int, anchor_hash: bytes) -> dict[OperatorKey, bytes]:
         """Return the receipts that we hold for our response to a challenge, by judge."""

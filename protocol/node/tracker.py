@@ -18,7 +18,7 @@ from protocol.genesis import Genesis, network_id
 from protocol.node.court import GroupView, Judged
 from protocol.node.effects import Announce, Effect, Incoming, News, Persist, ProbeResult
 from protocol.node.judge import Judge
-from protocol.node.messages import Responses, ResponsesRequest
+from protocol.node.messages import Receipts, Responses, ResponsesRequest
 from protocol.node.open_challenge import OpenChallenge
 from protocol.node.records import (
     OBSERVATION,
@@ -259,18 +259,13 @@ class Tracker:
         return self._responder.receipts(seq, anchor_hash)
 
     def on_receipt(self, receipt: Receipt, envelope: bytes, view: GroupView) -> list[Effect]:
-        """Keep a judge's receipt: for our own response as our proof, for another's as a judge."""
+        """Keep a judge's receipt for our own response, our proof; raises `ProtocolError`."""
         opened = self._open.get((receipt.seq, receipt.anchor_hash))
-        is_mine = receipt.operator_key == self._me
-        if opened is None:
-            raise StaleMessage("a receipt for nothing that is open")
-        judges = view.judges(self._responder.draw(opened.challenge)) if is_mine else view.electorate
-        if receipt.judge not in judges:
-            raise StaleMessage("a receipt by nobody who judges that operator")
-        if is_mine:
-            return self._responder.keep_receipt(receipt, envelope)
-        self._judge.hear_receipt(opened, receipt, envelope)
-        return []
+        if opened is None or receipt.operator_key != self._me:
+            raise StaleMessage("a receipt for nothing of ours that is open")
+        if receipt.judge not in view.judges(self._responder.draw(opened.challenge)):
+            raise StaleMessage("a receipt by nobody who judges us")
+        return self._responder.keep_receipt(receipt, envelope)
 
     # As a judge.
 
@@ -321,6 +316,13 @@ class Tracker:
         if opened is None:
             raise StaleMessage(f"an observation of challenge {observation.seq}")
         return self._judge.hear(opened, observation, envelope, view)
+
+    def on_receipts(self, shown: Receipts, view: GroupView) -> None:
+        """Hear as a judge what others acknowledged; the good ones count also if it raises `ProtocolError`."""
+        opened = self._open.get((shown.seq, shown.anchor_hash))
+        if opened is None:
+            raise StaleMessage(f"receipts of challenge {shown.seq}")
+        self._judge.hear_receipts(opened, shown, view.electorate)
 
     def on_responses_request(self, request: ResponsesRequest, peer: OperatorKey) -> list[Effect]:
         """Hand over responses that an observation names."""

@@ -29,8 +29,8 @@ from protocol.units import Hash32, OperatorKey
 
 RESPONSE_SIZE_MAX = 320
 """Bytes of the largest response body."""
-MESSAGE_SIZE_MAX = 256
-"""Bytes of the largest body of a receipt, a dial-back or its reply."""
+RECEIPT_SIZE_MAX = DIAL_BACK_SIZE_MAX = 256
+"""Bytes of the largest body of a receipt, and of a dial-back or its reply."""
 
 
 class Response(Wire, tag="response"):
@@ -96,9 +96,10 @@ class ProbeReply(Wire, tag="probe-reply"):
 
 decode_response: Decoder[Response] = Decoder(Response, RESPONSE_SIZE_MAX)
 """The response in a body, its signature still unchecked; raises `MalformedMessage`."""
-_decode_receipt: Decoder[Receipt] = Decoder(Receipt, MESSAGE_SIZE_MAX)
-_decode_probe: Decoder[ProbeRequest] = Decoder(ProbeRequest, MESSAGE_SIZE_MAX)
-_decode_probe_reply: Decoder[ProbeReply] = Decoder(ProbeReply, MESSAGE_SIZE_MAX)
+decode_receipt: Decoder[Receipt] = Decoder(Receipt, RECEIPT_SIZE_MAX)
+"""The receipt in a body, its signature still unchecked; raises `MalformedMessage`."""
+_decode_probe: Decoder[ProbeRequest] = Decoder(ProbeRequest, DIAL_BACK_SIZE_MAX)
+_decode_probe_reply: Decoder[ProbeReply] = Decoder(ProbeReply, DIAL_BACK_SIZE_MAX)
 
 
 def response_hash(envelope: bytes) -> Hash32:
@@ -209,7 +210,7 @@ def build_receipt(
 
 def check_receipt(envelope: bytes, network: bytes) -> Receipt:
     """Return the receipt in `envelope`; raises `MalformedMessage`, `WrongNetwork` or `InvalidSignature`."""
-    receipt = _decode_receipt(envelope_body(envelope))
+    receipt = decode_receipt(envelope_body(envelope))
     if receipt.network != network:
         raise WrongNetwork(f"a receipt of network {receipt.network.hex()[:16]}")
     verify_envelope(envelope, receipt.judge)

@@ -38,6 +38,7 @@ def test_one_block_of_each_group_is_heard_by_everybody_and_what_the_group_says_b
     assert set(small.kinds) >= {
         "response",
         "receipt",
+        "receipts",
         "observation",
         "vote",
         "verdict proposal",
@@ -46,6 +47,7 @@ def test_one_block_of_each_group_is_heard_by_everybody_and_what_the_group_says_b
     }
     mean = sum(size * size for size in sizes) / 18
     assert small.kinds["observation"][0] == pytest.approx(mean)
+    assert small.kinds["receipts"][0] == pytest.approx(mean, rel=0.1), "one message of each"
     assert small.kinds["vote"][0] == pytest.approx(2 * mean, rel=0.2)
     assert small.kinds["forward"] == (small.global_messages, small.global_bytes)
     others = [count for name, count in small.kinds.items() if name != "forward"]

@@ -5,15 +5,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from protocol.codec import decode
 from protocol.crypto import SIGNATURE_SIZE, verify_envelope
 from protocol.errors import InvalidSignature
 from protocol.group.vote import Proposal, Slot, Vote
 from protocol.node.effects import Incoming
+from protocol.tracking.response import Receipt
 from simulations.byzantine import ForkedMouth
 from simulations.cluster import Cluster
 from simulations.network import Party
 from simulations.options import Fault, Options
-from simulations.reading import read_signed
+from simulations.reading import read_receipts, read_signed
 from simulations.signatures import remembered_signatures
 
 SEEDS_MAX = 60
@@ -78,6 +80,28 @@ def test_a_sly_one_never_contradicts_itself_and_stays() -> None:
     said = overheard(cluster)
     assert said and all(len(bodies) == 1 for bodies in said.values())
     assert len(members_at(cluster)) == 6 and all(members_at(cluster))
+
+
+def test_a_forged_receipt_stands_before_each_that_it_shows_and_nobody_breaks_with_who_passes_it_on() -> None:
+    cluster = next(lonely(sly=True))
+    carry, shown = cluster.network._carry, list[tuple[bytes, ...]]()
+
+    def watch(sender: int, party: Party, message: Incoming, mark: bytes) -> None:
+        receipts = read_receipts(message.data)
+        if sender in cluster.byzantine and receipts is not None:
+            shown.append(receipts.envelopes)
+        carry(sender, party, message, mark)
+
+    cluster.network._carry = watch  # type: ignore[method-assign]
+    overheard(cluster)
+    forged = [each for each in shown if not signed_by_a_judge(each[0])]
+    assert forged and len(forged) < len(shown)
+    assert all(not signed_by_a_judge(bad) for each in forged for bad in each[::2])
+    assert all(signed_by_a_judge(good) for each in forged for good in each[1::2])
+
+
+def signed_by_a_judge(receipt: bytes) -> bool:
+    return verified(b"\0" + receipt, decode(receipt[SIGNATURE_SIZE:], Receipt).judge)
 
 
 def test_nobody_speaks_under_the_key_of_an_honest_member_but_itself() -> None:

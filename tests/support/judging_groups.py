@@ -17,7 +17,7 @@ from protocol.group.name import matches
 from protocol.group.quorum import Electorate, Voter
 from protocol.group.verdict_block import Judging, build_payload, check_payload
 from protocol.node.effects import Effect, Incoming, Persist, Probe, ProbeResult, Publish, Send
-from protocol.node.messages import SIGNED, Responses, ResponsesRequest, group_topic, unpack
+from protocol.node.messages import SIGNED, Receipts, Responses, ResponsesRequest, group_topic, unpack
 from protocol.node.tracker import Tracker
 from protocol.parameters import DEVNET
 from protocol.tracking.challenge import Challenge, challenge_draw, derive_challenge
@@ -34,8 +34,8 @@ DELIVERIES_MAX = 100_000
 _decode_statement: Decoder[Response | Receipt | Observation] = Decoder(
     Response | Receipt | Observation, MESSAGE_SIZE_MAX
 )
-_decode_message: Decoder[ResponsesRequest | Responses] = Decoder(
-    ResponsesRequest | Responses, MESSAGE_SIZE_MAX
+_decode_message: Decoder[ResponsesRequest | Responses | Receipts] = Decoder(
+    ResponsesRequest | Responses | Receipts, MESSAGE_SIZE_MAX
 )
 
 
@@ -208,6 +208,8 @@ class Bench:
                 effects += tracker.on_responses_request(said, incoming.peer)
             case Responses():
                 effects += tracker.on_responses(said)
+            case Receipts():
+                tracker.on_receipts(said, view)
 
     # What is asked of it.
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from protocol.codec import Wire, encode
-from protocol.crypto import sha3_256
+from protocol.crypto import Signer, sha3_256
 from protocol.group.data_block import decode_certified
 from protocol.node.messages import (
     Blocks,
@@ -11,11 +11,15 @@ from protocol.node.messages import (
     Forward,
     ListAnswer,
     ListRequest,
+    Receipts,
     Status,
     Want,
     pack_plain,
 )
 from protocol.node.stored_block import pruned
+from protocol.tracking.challenge import Challenge
+from protocol.tracking.response import build_receipt
+from protocol.units import ChallengeSeq, Height
 from tests.vectors.group_cases import story
 from tests.vectors.registry import vectors
 
@@ -33,6 +37,13 @@ def _shown(value: Any) -> Any:
             return {name: _shown(getattr(value, name)) for name in value.__struct_fields__}
         case _:
             return value
+
+
+def _receipts() -> tuple[bytes, ...]:
+    """Two judges' receipts for one response."""
+    challenge = Challenge(ChallengeSeq(7), Height(56), sha3_256(b"anchor"), 1, Height(60), Height(62))
+    judges = (Signer(sha3_256(b"a judge")), Signer(sha3_256(b"another")))
+    return tuple(build_receipt(judge, NETWORK, challenge, SENDER, b"a response", 56) for judge in judges)
 
 
 @vectors("node", "messages")
@@ -57,6 +68,7 @@ def messages() -> list[dict[str, Any]]:
         Forward(network=NETWORK, sender=SENDER, certified=b"a certified block"),
         ListRequest(network=NETWORK, period=7),
         ListAnswer(network=NETWORK, file=b"a list file"),
+        Receipts(network=NETWORK, seq=7, anchor_hash=sha3_256(b"anchor"), envelopes=_receipts()),
     ]
     return [
         {"kind": type(one).__name__, "fields": _shown(one), "packed": pack_plain(one).hex()} for one in said

@@ -218,7 +218,7 @@ def test_a_receipt_counts_for_a_judge_that_is_gone_when_the_challenge_is_judged(
     heard = {FOUNDERS[0].key, FOUNDERS[1].key}
 
     def drops(sender: bytes, to: bytes, data: bytes) -> bool:
-        if data.startswith(b"\x98\xa7receipt", 65):
+        if data.startswith(b"\x95\xa8receipts", 1):
             return not shown
         is_response = data.startswith(b"\x9a\xa8response", 65)
         return is_response and to not in heard and decode_response(data[65:]).operator_key == NEWCOMER.key

@@ -13,11 +13,13 @@ from protocol.node.messages import (
     PART_BYTES,
     PARTS,
     PLAIN,
+    RECEIPTS_MAX,
     RESPONSES_MAX,
     SIGNED,
     Blocks,
     ListAnswer,
     ProofPart,
+    Receipts,
     Responses,
     ResponsesRequest,
     group_topic,
@@ -26,7 +28,7 @@ from protocol.node.messages import (
     pack_signed,
     unpack,
 )
-from protocol.tracking.response import RESPONSE_SIZE_MAX
+from protocol.tracking.response import RECEIPT_SIZE_MAX, RESPONSE_SIZE_MAX
 
 NETWORK = bytes(range(32))
 
@@ -52,6 +54,10 @@ def test_a_part_of_a_proof_has_one_size_and_one_of_four_places(index: int, size:
         decode(encode(part(index, size)), ProofPart)
 
 
+def shown(count: int, size: int) -> Receipts:
+    return Receipts(network=NETWORK, seq=2**32 - 1, anchor_hash=bytes(32), envelopes=(bytes(size),) * count)
+
+
 def test_the_largest_answers_fit_into_a_message() -> None:
     largest = [
         ListAnswer(network=NETWORK, file=bytes(FILE_BYTES_MAX)),
@@ -65,6 +71,7 @@ def test_the_largest_answers_fit_into_a_message() -> None:
         ResponsesRequest(
             network=NETWORK, seq=2**32 - 1, anchor_hash=bytes(32), hashes=(bytes(32),) * RESPONSES_MAX
         ),
+        shown(RECEIPTS_MAX, 64 + RECEIPT_SIZE_MAX),
         part(PARTS - 1, PART_BYTES),
     ]
     for message in largest:
@@ -77,6 +84,14 @@ def test_answers_of_nothing_and_of_too_much_are_refused(count: int) -> None:
     message = ResponsesRequest(network=NETWORK, seq=1, anchor_hash=bytes(32), hashes=(bytes(32),) * count)
     with pytest.raises(MalformedMessage):
         decode(encode(message), ResponsesRequest)
+
+
+@pytest.mark.parametrize(
+    ("count", "size"), [(0, 0), (RECEIPTS_MAX + 1, 65), (1, 64), (1, 65 + RECEIPT_SIZE_MAX)]
+)
+def test_too_many_receipts_and_what_can_be_none_are_refused(count: int, size: int) -> None:
+    with pytest.raises(MalformedMessage):
+        decode(encode(shown(count, size)), Receipts)
 
 
 def test_topics_name_the_network_and_the_group() -> None:

@@ -7,6 +7,7 @@ from protocol.crypto import envelope_body
 from protocol.errors import ProtocolError, StaleMessage
 from protocol.genesis import network_id
 from protocol.node.effects import Publish, Send
+from protocol.node.messages import Receipts
 from protocol.node.open_challenge import OpenChallenge
 from protocol.node.responder import PROBES_ANSWERED_MAX, STRANGERS_MAX, Responder
 from protocol.tracking.answer_key import AnswerKey
@@ -14,6 +15,7 @@ from protocol.tracking.challenge import derive_challenge, dial_back_digest
 from protocol.tracking.registration import Registration
 from protocol.tracking.response import (
     ProbeRequest,
+    Receipt,
     build_probe,
     build_receipt,
     check_probe_reply,
@@ -120,13 +122,14 @@ def test_receipts_are_kept_once_and_shown_at_the_close() -> None:
     opened = desk.opened()
     desk.responder.respond(opened, VIEW)
     receipt = build_receipt(JUDGE.signer, NETWORK, desk.challenge, ME.key, opened.own_response, 9)
-    from protocol.tracking.response import Receipt
-
     said = decode(envelope_body(receipt), Receipt)
+    with pytest.raises(ProtocolError):
+        desk.responder.keep_receipt(said, bytes(64) + receipt[64:])
+    assert desk.responder.show_receipts(desk.challenge, VIEW) == []
     kept, _ = desk.responder.keep_receipt(said, receipt)
     desk.store.write([(kept.key, kept.value)], sync=True)  # type: ignore[union-attr]
     assert desk.responder.keep_receipt(said, receipt) == []
     assert desk.responder.receipts(SEQ, desk.challenge.anchor_hash) == {JUDGE.key: receipt}
-    assert len(desk.responder.show_receipts(desk.challenge, VIEW)) == 1
-    with pytest.raises(ProtocolError):
-        desk.responder.keep_receipt(said, bytes(64) + receipt[64:])
+    (shown,) = desk.responder.show_receipts(desk.challenge, VIEW)
+    assert isinstance(shown, Publish) and shown.topic == VIEW.topic_of(desk.responder.draw(desk.challenge))
+    assert decode(shown.data[1:], Receipts).envelopes == (receipt,)
