@@ -38,7 +38,7 @@ ANSWERED_MAX = 1_024
 """Answers of which it is remembered when they were given; the oldest is forgotten first."""
 NEIGHBOURS_MAX = 16
 """Peers that are no members and may be asked all the same: those who handed statuses over last."""
-SPEAKERS = 32
+SPEAKERS = 8
 """Members whose turn it is at one time, more or less, to say where they are: everybody hears everybody."""
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from protocol.group.name import bits
+from protocol.node.catch_up import SPEAKERS
 from tests.benchmarks import groups, wallet
 from tests.benchmarks.group_traffic import Heard, count_challenges, groups_of
 from tests.benchmarks.groups import HELD, broken, exponent, judge_growth, line, reckon, simulate
@@ -57,7 +58,8 @@ def test_one_block_of_each_group_is_heard_by_everybody_and_what_the_group_says_b
 
 def test_statuses_go_by_seconds_and_not_by_challenges(small: Heard) -> None:
     assert "status" in small.again and "status" not in small.kinds
-    assert small.again["status"][0] == pytest.approx(18 / 2, rel=0.3), "every two seconds one of everybody"
+    speakers = 18 / (18 // SPEAKERS + 1)
+    assert small.again["status"][0] == pytest.approx(speakers / 2, rel=0.3), "each turn lasts two seconds"
 
 
 def test_founders_split_while_both_halves_are_larger_than_a_group_must_be() -> None:
