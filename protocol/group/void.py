@@ -19,7 +19,7 @@ class Void:
     beside: int
     """The height at which that of its sibling ended, which absorbed it."""
     through: int
-    """The height at which the whole began: nobody came so far without it."""
+    """The height at which the whole began, which is not void: nobody came so far without it."""
     silent_since: int
     """Stamp of the last block that counts."""
     stamp_height: int
@@ -27,7 +27,7 @@ class Void:
 
     def covers(self, prefix: str, height: int) -> bool:
         """Whether a place is void: the absorbed group's, or that of a group which it went on as."""
-        if height > self.through:
+        if height >= self.through:
             return False
         if prefix.startswith(self.prefix) or self.prefix.startswith(prefix):
             return height > self.above

@@ -3,11 +3,12 @@
 from protocol.group.absorbmaker import build_summons, summons_payload
 from protocol.group.blockmaker import build_link
 from protocol.group.data_block import Kind, decode_block
+from protocol.group.doubt import certain_heads
 from protocol.group.kinds.partition import must_merge
 from protocol.group.succession import HEIGHTS_LEFT_OUT
 from protocol.group.summons import encode_life, encode_summons, summons_of
 from protocol.units import Hash32
-from tests.support.standoff_world import TERM, World, heads, summoned, take_due, waiting
+from tests.support.standoff_world import TERM, Eyes, World, heads, summoned, take_due, waiting
 
 
 def test_a_stopped_group_is_absorbed_when_it_gives_no_sign_of_life() -> None:
@@ -32,6 +33,19 @@ def test_a_stopped_group_is_absorbed_when_it_gives_no_sign_of_life() -> None:
     assert whole.link_due and whole.head == world.near.past["0", 4].head
     assert whole.closed_by is None and world.near.past["0", 4].closed_by is Kind.ABSORB
     assert world.link("") and world.register("")
+
+
+def test_with_what_the_whole_begins_counts_for_lists() -> None:
+    world = World()
+    mined = summoned(world)
+    take_due(world, mined)
+    assert world.absorb("0")
+    whole = world.near.live[""]
+    assert not world.near.voids[-1].covers("", whole.height)
+    assert world.near.voids[-1].covers("", whole.height - 1)
+    assert certain_heads(whole.stamp_height, world.chain, Eyes(world.near, world.founders[0], set())) == [
+        ("", whole.height)
+    ]
 
 
 def test_every_seat_of_the_whole_is_one_that_either_had() -> None:
