@@ -217,7 +217,7 @@ class Lister:
                 check_due(self._genesis, self.state, self._proposed, self._chain)
                 return self._ballot.wake(now)
             ours = propose_list(self._genesis, self.state, self._proposed, self._chain)
-        except NotYetKnown:
+        except (NotYetKnown, InvalidBlock):  # too early, or a head of the last list is in doubt
             return []
         return self._ballot.offer(encode(ours.header), now)
 

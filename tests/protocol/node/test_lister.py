@@ -13,7 +13,7 @@ from protocol.node.messages import PLAIN, ListAnswer, pack_plain
 from protocol.node.records import LIST, LIST_STATE
 from protocol.payout.list_certificate import compact_certificate
 from protocol.payout.list_file import ListFile, decode_list_file
-from protocol.payout.list_header import list_hash
+from protocol.payout.list_header import Head, list_hash
 from protocol.payout.payout_list import ListSource, ListState, PayoutList, propose_list
 from protocol.units import Period
 from tests.support.node_cluster import Cluster
@@ -236,3 +236,24 @@ def test_only_who_proposes_a_list_makes_it_and_the_others_wake_up(monkeypatch: p
     cluster.mine_to(CERTIFIED)
     assert all(cluster[one].node.lister.file(1) is not None for one in FOUNDERS)
     assert made.count(Period(1)) == 2  # the second one's turn came
+
+
+def test_while_heads_are_in_doubt_that_stand_in_the_last_list_no_list_is_proposed() -> None:
+    """They come back when it is known what became of them; until then nothing is there to be computed."""
+    cluster = Cluster(FOUNDERS)
+    cluster.mine_to(CERTIFIED)
+    listers = [cluster[one].node.lister for one in FOUNDERS]
+    assert {lister.period for lister in listers} == {2}
+    (last,) = listers[0].state.heads
+    before = cluster[FOUNDERS[0]].node.groups.archive.block_hash("", last.height - 1)
+    assert before is not None
+    doubtful = Head(prefix="", height=last.height - 1, block_hash=before)
+    certain = [lister._proposed.heads for lister in listers]
+    for lister in listers:
+        lister._proposed.heads = lambda: (doubtful,)  # type: ignore[method-assign]
+    cluster.mine(12)
+    assert {lister.period for lister in listers} == {2}
+    for lister, heads in zip(listers, certain, strict=True):
+        lister._proposed.heads = heads  # type: ignore[method-assign]
+    cluster.mine(2)
+    assert {lister.period for lister in listers} == {3}
