@@ -30,6 +30,8 @@ class GroupPlant(StrEnum):
     HALVES_STAY = "halves-stay"
     JUDGE_AGAIN = "judge-again"
     JUDGE_SOME = "judge-only-some"
+    TAKE_AT_ONCE = "take-at-once"
+    DEAF = "deaf-to-signs-of-life"
     ANOTHER_CHAIN = "another-chain"
     BLAME = "blame-everybody"
 
@@ -66,6 +68,17 @@ class GroupOptions(Options):
     """Of a crash: the node stays away so long that it has to come back by the rules of a return."""
     late_min_ms: int = 9_000
     late_max_ms: int = 14_000
+
+    abandon_probability: float = 0.0
+    """That once in the run a group loses more than a third of its voters for good, at a stroke."""
+    abandon_after_ms: int = 8_000
+    """No earlier: so there is more than one group."""
+    abandon_every_ms: int = 1_000
+    """How often it is looked for a group that could be absorbed."""
+    summons_probability: float = 0.5
+    """At each block, and for each owner of a stake: that a summons is put on the chain."""
+    answer_probability: float = 0.05
+    """Of the owner of a stake in a stopped group: that it shows itself, once for each summons."""
 
     loss_probability: float = 0.005
     delay_probability: float = 0.01

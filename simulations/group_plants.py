@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
+from protocol.chain.mark import Mark
 from protocol.errors import InvalidBlock, ProtocolError
-from protocol.group import data_chain, movemaker, relocation, succession
+from protocol.group import absorbmaker, data_chain, movemaker, relocation, standoff, succession
 from protocol.group.data_block import (
     CertifiedBlock,
     DataBlock,
@@ -22,7 +23,7 @@ from protocol.group.data_block import (
     decode_block,
 )
 from protocol.group.data_chain import RULES, Rule
-from protocol.group.kinds import arrivals, moves, slots
+from protocol.group.kinds import absorption, arrivals, moves, slots
 from protocol.group.kinds.links import after_link, with_members
 from protocol.group.membership import Member, Membership
 from protocol.group.quorum import Electorate, JointWeight, Quorum
@@ -80,6 +81,15 @@ def _always(*_: object) -> bool:
 
 def _never(*_: object) -> bool:
     return False
+
+
+def _nothing(*_: object) -> None:
+    """Find no fault."""
+
+
+def _nobody(*_: object) -> list[Mark]:
+    """Hear nobody."""
+    return []
 
 
 def _no_slot(state: GroupState, key: bytes, stamp_height: int) -> bytes | None:
@@ -187,6 +197,8 @@ SMALL = GroupOptions(nodes=16, group_size=3, events=40, faults=frozenset(), leav
 """Founders enough to split, and some that come; nobody fails."""
 LOSSES = {"nodes": 14, "group_size": 4, "leave_every_ms": 4_000, "events": 40, "longest_ms": 60_000}
 """Members leave, so that groups come together."""
+STOPPED = {"nodes": 20, "events": 60, "abandon_probability": 1.0, "longest_ms": 90_000}
+"""A group stops, and is absorbed."""
 PLANTS: dict[GroupPlant, Planted] = {
     GroupPlant.SHARE_ADDRESS: Planted(
         seats.IPS,
@@ -237,6 +249,18 @@ PLANTS: dict[GroupPlant, Planted] = {
     ),
     GroupPlant.JUDGE_AGAIN: Planted(JUDGED, ((GroupState, "unjudged", _judge_again),)),
     GroupPlant.JUDGE_SOME: Planted(JUDGED, ((GroupState, "ours", _leave_some_out),)),
+    GroupPlant.TAKE_AT_ONCE: Planted(
+        seats.ABSORBED,
+        tuple((owner, "check_unanswered", _nothing) for owner in (absorption, absorbmaker)),
+        STOPPED,
+        seed=4,
+    ),
+    GroupPlant.DEAF: Planted(
+        seats.ABSORBED,
+        tuple((owner, "signs_of_life", _nobody) for owner in (absorption, standoff)),
+        {**STOPPED, "answer_probability": 1.0, "longest_ms": 45_000, "patience_ms": 3_000},
+        seed=4,
+    ),
     GroupPlant.ANOTHER_CHAIN: Planted(watch.AGREEMENT, ((GroupMachine, "_apply", _some_see_another_chain),)),
     GroupPlant.BLAME: Planted(watch.TRUST, ((machine, "blame", _blame_everybody),)),
 }

@@ -31,6 +31,7 @@ class GroupReport:
     ages: Counter[int] = field(default_factory=Counter)
     relocations: Counter[str] = field(default_factory=Counter)
     refused: int = 0
+    absorbed: int = 0
     carried: int = 0
     events: int = 0
     violations: int = 0
@@ -45,6 +46,7 @@ class GroupReport:
         self.ages.update(outcome.ages)
         self.relocations.update(outcome.relocations)
         self.refused += outcome.refused
+        self.absorbed += outcome.absorbed
         self.carried += outcome.carried
         self.events += outcome.events
         self.violations += outcome.violations
@@ -66,6 +68,7 @@ class GroupReport:
                 "ages": _by_name(self.ages),
                 "relocations": _by_name(self.relocations),
                 "refused": self.refused,
+                "absorbed": self.absorbed,
                 "carried": self.carried,
                 "events": self.events,
                 "violations": self.violations,
@@ -123,6 +126,7 @@ def _failed(seed: int, text: str) -> GroupsOutcome:
         ages={},
         relocations={},
         refused=0,
+        absorbed=0,
         carried=0,
         events=0,
         violations=1,

@@ -23,6 +23,7 @@ from simulations.population import Population, choose_byzantine
 from simulations.scheduler import Scheduler
 from simulations.shared_chains import SharedChains
 from simulations.sharing import shared_work
+from simulations.stake_owners import StakeOwners
 from simulations.trace import FaultCounts, Trace
 from simulations.watch import Watch
 
@@ -45,6 +46,8 @@ class GroupsOutcome:
     """Members by age."""
     relocations: dict[str, int]
     refused: int
+    absorbed: int
+    """Groups that had stopped and were."""
     carried: int
     events: int
     violations: int
@@ -114,6 +117,9 @@ class GroupsRun:
             self.miner,
             self.counts,
         )
+        owners = StakeOwners(options, rng, self.miner, self.population.staying)
+        if options.abandon_probability:
+            self.miner.on_block = owners.look
 
     def _views(self) -> Iterator[tuple[str, ...]]:
         """Yield the prefixes of the live groups at each honest node; of equal ones once."""
@@ -147,8 +153,10 @@ class GroupsRun:
         """Let everything come to rest; return what does not."""
         self.population.heal()
         self.network.heal()
-        last = self.miner.tip.height + REST_BLOCKS
         deadline = self.scheduler.now_ms + self.options.patience_ms
+        while self._awaits_absorption() and self.scheduler.now_ms < deadline:
+            self.scheduler.run_until(self.scheduler.now_ms + SLICE_MS)
+        last, deadline = self.miner.tip.height + REST_BLOCKS, self.scheduler.now_ms + self.options.patience_ms
         pending = ["not begun"]
         while pending and self.scheduler.now_ms < deadline:
             self.scheduler.run_until(self.scheduler.now_ms + SLICE_MS)
@@ -157,10 +165,16 @@ class GroupsRun:
                 pending = list(self._pending())
         return pending
 
+    def _awaits_absorption(self) -> bool:
+        """Whether a group has stopped that was not absorbed yet."""
+        return self.watch.ledger.absorbed < len(self.population.abandoned)
+
     def _pending(self) -> Iterator[str]:
         """Yield what is not decided yet, at whom."""
         if self.watch.ledger.links < self.options.events:
             yield f"{self.watch.ledger.links} events of {self.options.events}"
+        if self._awaits_absorption():
+            yield f"of {list(self.population.abandoned)} {self.watch.ledger.absorbed} are absorbed"
         heads: Counter[bytes] = Counter()
         for host in self.population.staying():
             if host.node is None:
@@ -188,6 +202,7 @@ class GroupsRun:
             ages=dict(sorted(Counter(members).items())),
             relocations=dict(sorted(ledger.moves.items())),
             refused=ledger.refused,
+            absorbed=ledger.absorbed,
             carried=self.watch.carried,
             events=ledger.links,
             violations=self.watch.violations,

@@ -17,7 +17,8 @@ from simulations.ledger import Ledger
 from simulations.miner import Miner
 from simulations.options import Fault
 from simulations.scheduler import Scheduler
-from simulations.seats import Kept
+from simulations.seats import Group, Kept
+from simulations.seats_partition import sibling
 from simulations.trace import FaultCounts
 
 
@@ -49,6 +50,8 @@ class Population:
         self._byzantine = frozenset(byzantine)
         self.gone: dict[int, None] = {}
         """Who went for good."""
+        self.abandoned: dict[str, None] = {}
+        """The prefixes of groups that were made to stop."""
         self._close(byzantine, counts)
 
     def _close(self, byzantine: Sequence[int], counts: FaultCounts) -> None:
@@ -70,6 +73,8 @@ class Population:
         options = self._options
         self._again(options.join_every_ms, self._come)
         self._again(options.leave_every_ms, self._go)
+        if options.abandon_probability and self._rng.random() < options.abandon_probability:
+            self._scheduler.after(options.abandon_after_ms, self._abandon)
         if options.has(Fault.CRASHES):
             self._again(options.crash_every_ms, self._crash)
 
@@ -122,6 +127,30 @@ class Population:
         host.submit(bytes((PLAIN,)) + host.party.deregistration(self._founding.network))
         self._scheduler.after(self._options.stay_ms, host.leave)
 
+    def _abandon(self) -> None:
+        """Let a group stop, once there is one whose sibling can go on without it."""
+        if self._healed:
+            return
+        stopping = self._rng.choice(list(self._ledger.groups.values()))
+        beside = self._ledger.groups.get(sibling(stopping.prefix)) if stopping.prefix else None
+        if beside is None or not self._may_absorb(beside) or stopping.ending is not None:
+            self._scheduler.after(self._options.abandon_every_ms, self._abandon)
+            return
+        voters = self._ledger.voters(stopping)
+        there = [key for key in voters if self._serves(key)]
+        for key in self._rng.sample(there, len(there)):
+            if not self._decides(voters, [other for other in there if self._serves(other)]):
+                break
+            self.gone[self._by_key[key].number] = None
+            self._by_key[key].leave()
+        self.abandoned[stopping.prefix] = None
+
+    def _may_absorb(self, group: Group) -> bool:
+        """Whether a group decides, and is too small to split before it has summoned its sibling."""
+        voters = self._ledger.voters(group)
+        is_small = len(voters) <= 2 * self._ledger.size
+        return is_small and group.ending is None and self._decides(voters, list(filter(self._serves, voters)))
+
     def _crash(self) -> None:
         """Let a node crash, and come back soon or late."""
         host, options = self._victim(), self._options
@@ -144,7 +173,10 @@ class Population:
 
     def _can_spare(self, voters: dict[bytes, int], host: Host) -> bool:
         """Whether more than two thirds of the voters and of their age are there without this one."""
-        there = [key for key in voters if self._serves(key) and key != host.key]
+        return self._decides(voters, [key for key in voters if self._serves(key) and key != host.key])
+
+    @staticmethod
+    def _decides(voters: dict[bytes, int], there: list[bytes]) -> bool:
         age = sum(voters[key] for key in there)
         return 3 * len(there) > 2 * len(voters) and 3 * age > 2 * sum(voters.values())
 

@@ -124,7 +124,7 @@ class VoidPlaces:
 
     def covers(self, prefix: str, height: int) -> bool:
         """Whether a block at a place counts for nothing."""
-        if height > self.through:
+        if height >= self.through:
             return False
         if prefix.startswith(self.prefix) or self.prefix.startswith(prefix):
             return height > self.above

@@ -15,6 +15,7 @@ from simulations.seats_judged import JUDGED
 SEEDS_MAX = 4
 """From the first seed at which a plant shows on, should what chance draws become something else."""
 LAWS = {
+    seats.ABSORBED,
     seats.IPS,
     seats.NEWCOMERS,
     seats.AGES,

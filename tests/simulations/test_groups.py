@@ -47,6 +47,25 @@ def test_a_seed_is_the_run_to_the_byte() -> None:
     assert run_groups(3, options).trace == run_groups(3, options).trace
 
 
+STOPPING = replace(SMALL, nodes=20, group_size=3, events=60, abandon_probability=1.0)
+"""A group loses more than a third of its voters for good."""
+STOPS_AT = 4
+"""The seed of a run in which its sibling does not split before it can summon it."""
+
+
+def test_a_group_that_has_stopped_is_absorbed_and_its_members_return() -> None:
+    outcome = run_groups(STOPS_AT, STOPPING)
+    assert not outcome.violations and not outcome.pending
+    assert outcome.absorbed == 1 and outcome.relocations["REJOIN"] >= 1
+
+
+def test_a_group_that_shows_itself_is_never_absorbed() -> None:
+    options = replace(STOPPING, events=40, answer_probability=1.0, longest_ms=60_000, patience_ms=10_000)
+    outcome = run_groups(STOPS_AT, options)
+    assert not outcome.violations and not outcome.absorbed
+    assert any("absorbed" in text for text in outcome.pending)
+
+
 def two_prefixes(standing: Standing) -> None:
     group = next(iter(standing.ledger.groups.values()))
     standing.ledger.groups[group.prefix + "0"] = replace(group, prefix=group.prefix + "0")
