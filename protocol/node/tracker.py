@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from protocol.chain.view import ChainView
 from protocol.crypto import SIGNATURE_SIZE, Signer
-from protocol.errors import ProtocolError, StaleMessage
+from protocol.errors import NotAMember, ProtocolError, StaleMessage
 from protocol.genesis import Genesis, network_id
 from protocol.node.court import GroupView, Judged
 from protocol.node.effects import Announce, Effect, Incoming, News, Persist, ProbeResult
@@ -245,7 +245,8 @@ class Tracker:
         """As our own judge we are the first to have our response."""
         is_in_time = opened.own_response and self._highest < opened.challenge.closes
         if is_in_time and self.is_judge and opened.builder.is_ours(self._me):
-            with suppress(StaleMessage):  # it is observed, or its anchor came back when it could be judged
+            # It is observed, its anchor came back when it could be judged, or we are registered no more.
+            with suppress(StaleMessage, NotAMember):
                 self._judge.keep(opened, opened.own_response, self._highest, self._me, effects)
 
     def answer_probe(self, peer: OperatorKey, data: bytes, view: GroupView) -> bytes:

@@ -143,6 +143,22 @@ def test_who_moves_while_a_challenge_is_open_answers_and_judges_all_the_same() -
     assert all(mover.key in told(bench[one]) for one in late), "who came to be a judge is told too"
 
 
+def test_who_moves_and_is_registered_no_more_judges_all_the_same() -> None:
+    """That it left became known after it had answered, from another group's block."""
+    bench = two_groups()
+    bench.mine_to(ANCHOR + 1)
+    mover = next(one for one in LEFT if one.key in bench.falls_to("1", SEQ))
+    bench.registered = {key: entry for key, entry in bench.registered.items() if key != mover.key}
+    for seat in bench.seats.values():
+        seat.view.registered = bench.registered
+        bench.carry(seat, seat.tracker.on_registrations(ANCHOR, seat.view))
+    bench.regroup({"0": [one for one in LEFT if one is not mover], "1": (*RIGHT, mover)})
+    bench.repeat()
+    bench.mine_to(JUDGED)
+    others = set(bench.falls_to("1", SEQ)) - {mover.key}
+    assert others <= seen_by(bench[mover]), "it says its word, on those who answered it since"
+
+
 def test_what_is_held_of_those_who_still_fall_to_us_stays_when_our_group_splits() -> None:
     """Nobody answers again: what the judges of the whole had is enough for either half."""
     bench = Bench({"": EVERYBODY})
