@@ -1,4 +1,5 @@
-"""The ABSORB blocks that a group beside a stopped one proposes: the summons, its dropping, the taking over.
+"""What a group beside a stopped one proposes: the summons, its dropping, the taking over; and, where it has
+split, that its halves come together for it.
 
 Answers for: a block made here passes `DataChain.check_block` on the same state, chain and other groups; when
 there is nothing to do that is said. Whether a voter may propose and affirm it is `standoff`'s business.
@@ -6,15 +7,16 @@ Spec: `spec/absorb.md`.
 """
 
 from protocol.chain.view import ChainView
-from protocol.errors import InvalidBlock, StaleMessage
+from protocol.errors import InvalidBlock, NotYetKnown, StaleMessage
 from protocol.group.blockmaker import build_block, next_stamp
-from protocol.group.data_block import AbsorbPayload, Kind, Step
+from protocol.group.data_block import AbsorbPayload, Kind, MergePayload, Step
 from protocol.group.data_chain import DataChain
 from protocol.group.elsewhere import Around, Elsewhere
 from protocol.group.kinds.absorption import check_unanswered
+from protocol.group.kinds.partition import awaits_verdict, is_wanted_whole
 from protocol.group.name import sibling
 from protocol.group.state import GroupState, OpenSummons
-from protocol.group.summons import encode_summons, mark_of, term, voters_stakes
+from protocol.group.summons import encode_summons, is_silent, mark_of, voters_stakes
 
 
 def build_summons(state: DataChain, chain: ChainView, stopped: GroupState) -> bytes:
@@ -34,11 +36,18 @@ def build_summons(state: DataChain, chain: ChainView, stopped: GroupState) -> by
     return build_block(state, chain, Kind.ABSORB, payload)
 
 
-def is_silent(stopped: GroupState, stamp_height: int) -> bool:
-    """Whether a group may be summoned: it could certify a block, and has not for a whole term."""
-    if stopped.closed_by not in (None, Kind.MERGE) or not voters_stakes(stopped):
-        return False
-    return stamp_height >= stopped.stamp_height + term(stopped.genesis.parameters)
+def build_rejoin(state: DataChain, chain: ChainView, elsewhere: Elsewhere, stopped: GroupState) -> bytes:
+    """Return the MERGE block of a half of the group that could summon `stopped`, and is not there.
+
+    Raises `StaleMessage` when nothing calls for it, `NotYetKnown` while a challenge has to be judged first.
+    """
+    named = elsewhere.standing(stopped.head)
+    stamp_height = next_stamp(state, chain)
+    if named is None or not is_wanted_whole(state, named, stamp_height, elsewhere):
+        raise StaleMessage(f"group {stopped.prefix!r} has not stopped beside one whose half we are")
+    if awaits_verdict(state, stamp_height):
+        raise NotYetKnown("a challenge has to be judged first")
+    return build_block(state, chain, Kind.MERGE, MergePayload(because=named.block_hash))
 
 
 def build_take(state: DataChain, chain: ChainView, elsewhere: Elsewhere) -> bytes:

@@ -238,7 +238,8 @@ class MergePayload(Wire, tag="merge"):
     """The group goes on together with its sibling."""
 
     because: NamedBlock
-    """The MERGE block that asks for it; empty when the group is too small."""
+    """The MERGE block that asks for it, or the last block of a group that only the whole can summon; empty
+    when there are too few voters."""
 
     def __post_init__(self) -> None:
         """A block or none."""

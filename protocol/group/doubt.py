@@ -11,6 +11,7 @@ from typing import Protocol
 
 from protocol.chain.mark import Mark
 from protocol.chain.view import ChainView
+from protocol.group.data_block import Kind
 from protocol.group.elsewhere import Elsewhere
 from protocol.group.name import sibling
 from protocol.group.state import GroupState
@@ -136,7 +137,7 @@ class Line:
             return False
         if summons.height >= self._top:
             return False
-        if self._held.block_hash(self.prefix, summons.height) != summons.head:
+        if not stands_open(self.prefix, summons, self._held):
             return False
         last = self._held.last(self.prefix, summons.height)
         if last is None or self._parent > last.splits[-1]:
@@ -152,6 +153,17 @@ class Line:
         opened = None if last is None else last.summons
         is_open = opened is not None and opened.block_hash == summons.block
         return found.block.prefix != self._beside or not is_open
+
+
+def stands_open(prefix: str, summons: Summons, held: Held) -> bool:
+    """Whether a summons names a head of a group at which its chain could end for its sibling.
+
+    Where it ended by itself, but for a union, no block can summon it.
+    """
+    if held.block_hash(prefix, summons.height) != summons.head:
+        return False
+    state = held.state_at(prefix, summons.height)
+    return state is None or state.closed_by in (None, Kind.MERGE)
 
 
 def certain_heads(stamp_height: int, chain: ChainView, held: Held) -> list[tuple[str, int]]:

@@ -21,6 +21,7 @@ from protocol.group.data_block import (
     Payload,
     RefusePayload,
     RelocatePayload,
+    SplitPayload,
     Step,
 )
 from protocol.group.doubt import Doubt, Doubts, Held
@@ -28,7 +29,7 @@ from protocol.group.name import sibling
 from protocol.group.named_blocks import named_blocks
 from protocol.group.state import GroupState
 from protocol.group.succession import HEIGHTS_LEFT_OUT, UNION_BLOCKS
-from protocol.group.summons import first_mining, signs_of_life, term
+from protocol.group.summons import first_mining, has_stopped, signs_of_life, term
 from protocol.group.vote import group_electorate
 
 
@@ -36,6 +37,8 @@ def objection(block: DataBlock, payload: Payload, chain: ChainView, held: Held) 
     """Return why we do not vote for a block that the rules allow; "" when nothing speaks against it."""
     return (
         _objection_to_absorbing(block, payload, chain, held)
+        or _objection_to_splitting(block, payload, chain, held)
+        or _objection_to_rejoining(block, payload, chain, held)
         or _objection_to_seats(block, payload, held)
         or next((why for why in _doubts(block, payload, chain, held) if why), "")
     )
@@ -92,6 +95,43 @@ def _objection_to_union(halves: Iterable[str], held: Held) -> str:
     states = (held.groups().get(half) for half in halves)
     summoning = next((state for state in states if state is not None and state.summons is not None), None)
     return "" if summoning is None else f"group {summoning.prefix!r} has to drop its summons first"
+
+
+def _objection_to_splitting(block: DataBlock, payload: Payload, chain: ChainView, held: Held) -> str:
+    """Return which group has stopped beside one that would split: only the whole can summon it."""
+    if not isinstance(payload, SplitPayload) or not block.prefix:
+        return ""
+    beside = held.groups().get(sibling(block.prefix))
+    if beside is None or not _is_gone(beside, block.stamp_height, chain, held):
+        return ""
+    return f"group {beside.prefix!r} has stopped, and our halves could not summon it"
+
+
+def _objection_to_rejoining(block: DataBlock, payload: Payload, chain: ChainView, held: Held) -> str:
+    """Return why a group does not merge for one that has stopped; "" when nothing speaks against it."""
+    if not isinstance(payload, MergePayload) or not payload.because:
+        return ""
+    named = held.standing(payload.because)
+    if named is not None and isinstance(named.payload, MergePayload):
+        return ""
+    beside = held.groups().get(sibling(block.prefix[:-1]))
+    if beside is None or beside.head != payload.because:
+        return f"group {sibling(block.prefix[:-1])!r} has certified more"
+    if not _is_gone(beside, block.stamp_height, chain, held):
+        return f"group {beside.prefix!r} gave a sign of life"
+    ours = (
+        held.groups()[prefix] for prefix in sorted(held.groups()) if prefix.startswith(sibling(block.prefix))
+    )
+    away = next((state for state in ours if has_stopped(state, block.stamp_height)), None)
+    return "" if away is None else f"group {away.prefix!r} has stopped too, and we would wait for it"
+
+
+def _is_gone(state: GroupState, stamp_height: int, chain: ChainView, held: Held) -> bool:
+    """Whether a group has stopped, and showed no life on the chain within the last term either."""
+    if not has_stopped(state, stamp_height):
+        return False
+    first = stamp_height - term(state.genesis.parameters) + 1
+    return not signs_of_life(chain.marks(first, stamp_height), state, held)
 
 
 def _has_bound_itself(prefix: str, held: Held) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from protocol.chain.mark import LIFE_MAGIC, SUMMONS_MAGIC, Mark
+from protocol.group.data_block import Kind
 from protocol.group.elsewhere import Elsewhere
 from protocol.group.name import PREFIX_BITS_MAX
 from protocol.group.state import GroupState, OpenSummons
@@ -87,6 +88,20 @@ def voters_stakes(state: GroupState) -> tuple[bytes, ...]:
     registered = state.book.in_force(state.stamp_height)
     keys = (OperatorKey(voter.operator_key) for voter in state.electorate.voters)
     return tuple(sorted(registered[key].stake_address for key in keys if key in registered))
+
+
+def is_silent(stopped: GroupState, stamp_height: int) -> bool:
+    """Whether a group may be summoned: it could certify a block, and has not for a whole term."""
+    if stamp_height < stopped.stamp_height + term(stopped.genesis.parameters):
+        return False
+    return stopped.closed_by in (None, Kind.MERGE) and bool(voters_stakes(stopped))
+
+
+def has_stopped(stopped: GroupState, stamp_height: int) -> bool:
+    """Whether a group is silent, and there were challenges to judge for so long."""
+    genesis = stopped.genesis
+    is_late = stamp_height >= genesis.first_challenge_height + term(genesis.parameters)
+    return is_late and is_silent(stopped, stamp_height)
 
 
 def first_mining(marks: Sequence[Mark], opened: OpenSummons) -> Mark | None:

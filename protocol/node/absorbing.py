@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from protocol.chain.view import ChainView
 from protocol.errors import StaleMessage
-from protocol.group.absorbmaker import build_drop, build_summons, build_take
+from protocol.group.absorbmaker import build_drop, build_rejoin, build_summons, build_take
 from protocol.group.data_block import DataBlock, Payload
 from protocol.group.data_chain import DataChain
-from protocol.group.doubt import certain_heads
+from protocol.group.doubt import certain_heads, stands_open
 from protocol.group.elsewhere import Elsewhere, Standing
 from protocol.group.name import sibling
 from protocol.group.standoff import may_drop, objection, objection_to_heads
@@ -124,7 +124,7 @@ class Absorbing:
 
     def candidates(self) -> tuple[Make, ...]:
         """Return what our group may decide about its sibling."""
-        return (self._drop, build_take, self._summon)
+        return (self._drop, build_take, self._summon, self._rejoin)
 
     def _drop(self, state: DataChain, chain: ChainView, elsewhere: Elsewhere) -> bytes:
         if not may_drop(state.prefix, chain, self.held):
@@ -136,6 +136,12 @@ class Absorbing:
         if beside is None:
             raise StaleMessage("no sibling")
         return build_summons(state, chain, beside.state)
+
+    def _rejoin(self, state: DataChain, chain: ChainView, elsewhere: Elsewhere) -> bytes:
+        beside = self._groups.get(sibling(state.prefix[:-1])) if len(state.prefix) > 1 else None
+        if beside is None:
+            raise StaleMessage("no group beside the one whose half we are")
+        return build_rejoin(state, chain, elsewhere, beside.state)
 
     def connected(self, height: int) -> list[Effect]:
         """Tell of the summonses in a chain block that name a group of ours."""
@@ -170,7 +176,7 @@ class Absorbing:
             for machine in self._groups:
                 prefix = machine.state.prefix[: summons.bits]
                 is_ours = len(prefix) == summons.bits and int(prefix[-1]) == summons.last_bit
-                if is_ours and self.held.block_hash(prefix, summons.height) == summons.head:
+                if is_ours and stands_open(prefix, summons, self.held):
                     yield Called(prefix, summons, mark.height, mark.height + self._term)
                     break
 

@@ -162,10 +162,9 @@ class GroupMachine(FollowedChain):
         body = next(blocks, None)
         if body is None:
             return None
-        instead = (
-            next((one for one in blocks if not needs_witness(one)), None) if needs_witness(body) else None
-        )
-        return body, instead
+        if not needs_witness(body, self._archive):
+            return body, None
+        return body, next((one for one in blocks if not needs_witness(one, self._archive)), None)
 
     def _open(self) -> None:
         """Begin the ballot on the next block, if we have a vote in it."""

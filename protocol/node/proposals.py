@@ -25,6 +25,7 @@ from protocol.group.data_block import (
     AbsorbPayload,
     AdmitPayload,
     Kind,
+    MergePayload,
     Move,
     RelocatePayload,
     Removal,
@@ -46,7 +47,7 @@ from protocol.units import Hash32
 
 Make = Callable[[DataChain, ChainView, Elsewhere], bytes]
 """Returns a block that may follow this state; raises a `ProtocolError` when there is none at the moment."""
-WITNESSED = frozenset({Kind.ABSORB, Kind.ADMIT, Kind.RELOCATE, Kind.REMOVE})
+WITNESSED = frozenset({Kind.ABSORB, Kind.ADMIT, Kind.MERGE, Kind.RELOCATE, Kind.REMOVE})
 """Kinds of which some blocks say what only a voter itself can see."""
 
 
@@ -64,7 +65,7 @@ class Candidates:
     moves: tuple[Make, ...] = ()
     """RELOCATE blocks of those who join or return."""
     absorbing: tuple[Make, ...] = ()
-    """ABSORB blocks."""
+    """ABSORB blocks, and the MERGE that lets a group be whole which could absorb another."""
 
 
 def next_blocks(
@@ -83,7 +84,7 @@ def next_blocks(
         yield body
 
 
-def needs_witness(body: bytes) -> bool:
+def needs_witness(body: bytes, elsewhere: Elsewhere) -> bool:
     """Whether a block says what each voter must have seen itself: honest voters may differ on it for ever."""
     block = decode_block(body)
     if block.kind not in WITNESSED:
@@ -97,6 +98,9 @@ def needs_witness(body: bytes) -> bool:
             return payload.reason in (Removal.SILENT, Removal.FORWARDING)
         case AbsorbPayload():
             return True
+        case MergePayload() as payload if payload.because:
+            named = elsewhere.standing(payload.because)  # if a MERGE block asks, everybody can see it
+            return named is None or not isinstance(named.payload, MergePayload)
         case _:
             return False
 

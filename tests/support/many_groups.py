@@ -44,6 +44,21 @@ def splitting(count: int = 8, *, others: Sequence[Operator] = (), joins: bool = 
     return Cluster(founders, others=others, genesis=genesis, joins=joins)
 
 
+@cache
+def founding_of_three() -> tuple[Genesis, tuple[Operator, ...]]:
+    """Return founders whose network splits into 00, 01 and 1: too few are behind 10 or 11."""
+    for attempt in range(ATTEMPTS_MAX):
+        founders = tuple(
+            sorted(map(operator, range(attempt * 12, (attempt + 1) * 12)), key=lambda one: one.key)
+        )
+        genesis = founded_by(founders, parameters=PARAMETERS)
+        names = [bits(member.name, 2) for member in genesis_membership(genesis).members]
+        zeros, ones = ([names.count(half + bit) for bit in "01"] for half in "01")
+        if min(zeros) > GROUP_SIZE >= min(ones) and sum(ones) > GROUP_SIZE + 1:
+            return genesis, founders
+    raise AssertionError("no founders whose names fall so")
+
+
 def members(cluster: Cluster, prefix: str) -> list[Operator]:
     """Return the operators of a live group, as the first node has it."""
     there = next(iter(cluster.peers.values())).node.groups[prefix].state.membership

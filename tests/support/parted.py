@@ -6,7 +6,7 @@ from protocol.group.absorbmaker import summons_payload
 from protocol.group.data_chain import DataChain
 from protocol.group.summons import encode_life, term
 from protocol.units import OperatorKey
-from tests.support.many_groups import PARAMETERS, members, splitting
+from tests.support.many_groups import PARAMETERS, founding_of_three, members, splitting
 from tests.support.node_cluster import Cluster, Peer
 from tests.support.operators import Operator
 
@@ -16,12 +16,18 @@ SIGNATURE = push_data(b"\x30" * 70 + b"\x01") + push_data(b"\x02" * 33)
 
 
 class Parted:
-    """A network of two groups; `near` are the members of 0, `far` those of 1."""
+    """A network of two groups; `near` are the members of 0, or of 00 and 01, `far` those of 1."""
 
-    def __init__(self, *, joins: bool = False) -> None:
-        self.cluster: Cluster = splitting(joins=joins)
+    def __init__(self, *, joins: bool = False, has_split: bool = False) -> None:
+        if has_split:
+            genesis, founders = founding_of_three()
+            self.cluster = Cluster(founders, genesis=genesis, joins=joins)
+        else:
+            self.cluster = splitting(joins=joins)
         self.cluster.mine_to(6)
-        self.near, self.far = (members(self.cluster, prefix) for prefix in "01")
+        halves = ("00", "01") if has_split else ("0",)
+        self.near = [one for half in halves for one in members(self.cluster, half)]
+        self.far = members(self.cluster, "1")
         self.at = self.near[0], self.far[0]
         """Through whose eyes each side is seen."""
 

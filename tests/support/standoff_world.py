@@ -14,13 +14,13 @@ from protocol.codec import replace
 from protocol.crypto import SIGNATURE_SIZE
 from protocol.errors import ProtocolError
 from protocol.genesis import Genesis, network_id
-from protocol.group.absorbmaker import build_drop, build_summons, build_take, summons_payload
+from protocol.group.absorbmaker import build_drop, build_rejoin, build_summons, build_take, summons_payload
 from protocol.group.blockmaker import build_evidence, build_link, build_merge, build_register, build_split
 from protocol.group.certificate import Certificate
 from protocol.group.data_block import CertifiedBlock, block_hash, decode_block, decode_payload
 from protocol.group.data_chain import DataChain
 from protocol.group.membership import genesis_membership
-from protocol.group.name import bits, matches
+from protocol.group.name import matches, sibling
 from protocol.group.standoff import objection
 from protocol.group.summons import encode_life, term
 from protocol.group.vote import EquivocationProof, Phase, Slot, equivocation_proof, vote_body
@@ -34,7 +34,11 @@ from tests.support.side import Side
 
 FOUNDERS = 11
 LEAST = 4
-"""Voters in each half at least: one of four may lie."""
+"""Voters in each group at least: one of four may lie."""
+TWO = ("0", "1")
+THREE = ("00", "01", "1")
+"""The groups of a network in which 0 has split, if they do not know yet what stops 1."""
+ATTEMPTS_MAX = 1_000
 SIGNATURE = push_data(b"\x30" * 70 + b"\x01") + push_data(b"\x02" * 33)
 """Stands for a signature over all outputs: chains of tests check none."""
 PARAMETERS = replace(DEVNET, group_size=2, silence=4)
@@ -42,14 +46,16 @@ TERM = term(PARAMETERS)
 
 
 @cache
-def founding() -> tuple[Genesis, tuple[Operator, ...]]:
-    """Return a genesis whose founders fall to both halves, at least four to each."""
-    for attempt in range(100):
-        numbers = range(attempt * FOUNDERS, (attempt + 1) * FOUNDERS)
-        founders = tuple(sorted(map(operator, numbers), key=lambda one: one.key))
+def founding(groups: tuple[str, ...]) -> tuple[Genesis, tuple[Operator, ...]]:
+    """Return a genesis whose founders fall to all of these groups, enough to each."""
+    count = FOUNDERS * len(groups) // len(TWO)
+    for attempt in range(ATTEMPTS_MAX):
+        founders = tuple(
+            sorted(map(operator, range(attempt * count, (attempt + 1) * count)), key=lambda one: one.key)
+        )
         genesis = founded_by(founders, parameters=PARAMETERS)
-        names = [bits(member.name, 1) for member in genesis_membership(genesis).members]
-        if min(names.count("0"), names.count("1")) >= LEAST:
+        names = [member.name for member in genesis_membership(genesis).members]
+        if all(sum(matches(prefix, name) for name in names) >= LEAST for prefix in groups):
             return genesis, founders
     raise AssertionError("no founders whose names fall so evenly")
 
@@ -69,8 +75,10 @@ class Eyes:
 
 @dataclass
 class World:
-    """A network that has split once, seen from two sides."""
+    """A network that has split, seen from two sides."""
 
+    groups: tuple[str, ...] = TWO
+    """Those into which it has split: two, or of these one again."""
     genesis: Genesis = field(init=False)
     founders: tuple[Operator, ...] = field(init=False)
     chain: MemoryChain = field(init=False)
@@ -86,16 +94,16 @@ class World:
     _strangers: int = 20_000
 
     def __post_init__(self) -> None:
-        self.genesis, self.founders = founding()
+        self.genesis, self.founders = founding(self.groups)
         self.chain = staked_chain(self.founders, 10)
         self.near = self.far = Side(self.genesis, self.chain)
         self.where = {one: self.near for one in self.founders}
-        for body in (build_split, build_link, build_link):
-            prefix = {1: "0", 2: "1"}.get(len(self.certified), "")
-            assert self.make(prefix, body)
+        shorter = {one[:end] for one in self.groups for end in range(len(one))}
+        for prefix in sorted(shorter):
+            assert self.split(prefix) and self.link(prefix + "0") and self.link(prefix + "1")
 
     def part(self) -> None:
-        """Cut the siblings off from each other: 0 is near, 1 is far."""
+        """Cut the siblings off from each other: 0, or its halves, are near, 1 is far."""
         self.far = self.near.copy()
         for one in self.voters("1"):
             self.where[one] = self.far
@@ -169,14 +177,21 @@ class World:
         return self.make(prefix, build_split, side)
 
     def merge(self, prefix: str, side: Side | None = None) -> bool:
-        """Let a group end because its sibling has."""
+        """Let a group end because its sibling has, or one beside a group whose half it is."""
         held = side or self.near
-        beside = held.live.get(prefix[:-1] + ("1" if prefix[-1] == "0" else "0"))
-        merged = (
-            None if beside is None or not beside.is_closed else held.standing((beside.ending or beside).head)
-        )
+        asking = (held.live.get(sibling(prefix[:bits])) for bits in range(len(prefix), 0, -1))
+        beside = next((one for one in asking if one is not None and one.is_closed), None)
+        merged = None if beside is None else held.standing((beside.ending or beside).head)
         return merged is not None and self.make(
             prefix, lambda state, chain: build_merge(state, chain, merged), side
+        )
+
+    def rejoin(self, prefix: str, side: Side | None = None) -> bool:
+        """Let a half end because a group has stopped beside the one whose half it is."""
+        held = side or self.near
+        stopped = held.live.get(sibling(prefix[:-1])) if len(prefix) > 1 else None
+        return stopped is not None and self.make(
+            prefix, lambda state, chain: build_rejoin(state, chain, held, stopped), side
         )
 
     def contradiction(self, one: Operator) -> EquivocationProof:

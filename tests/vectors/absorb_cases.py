@@ -12,7 +12,7 @@ from protocol.group.data_block import AbsorbPayload, DataBlock, Kind, Step, deco
 from protocol.group.data_chain import DataChain
 from protocol.group.summons import encode_life, encode_summons, read_life, read_summons, summons_of
 from protocol.units import Height
-from tests.support.standoff_world import TERM, World
+from tests.support.standoff_world import TERM, THREE, World
 from tests.vectors.registry import vectors
 
 HEAD, BLOCK = sha3_256(b"a head"), sha3_256(b"a block")
@@ -145,6 +145,26 @@ def story() -> dict[str, Any]:
     mined = world.mine_summons("0")
     world.mine(mined + TERM + world.genesis.parameters.burial - world.chain.tip()[0])
     assert world.absorb("0") and world.link("")
+    return _told(world)
+
+
+@vectors("absorb", "halves")
+def halves() -> dict[str, Any]:
+    """1 has stopped beside 00 and 01: they come together for it, and the whole absorbs it."""
+    world = Recorder(THREE)
+    every = world.genesis.parameters.challenge_every
+    for half in ("00", "01"):
+        world.mine(-(-TERM // every) * every)
+        assert world.register(half)
+    world.mine(every - world.chain.tip()[0] % every)
+    assert world.rejoin("00") and world.merge("01") and world.link("0") and world.summon("0")
+    mined = world.mine_summons("0")
+    world.mine(mined + TERM + world.genesis.parameters.burial - world.chain.tip()[0])
+    assert world.absorb("0") and world.link("")
+    return _told(world)
+
+
+def _told(world: Recorder) -> dict[str, Any]:
     return {
         "genesis": encode_genesis(world.genesis).hex(),
         "chain": [block.hex() for block, _ in world.chain.blocks],

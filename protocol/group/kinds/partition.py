@@ -1,19 +1,20 @@
 """SPLIT and MERGE blocks: the last one of a group that goes on as two, or together with its sibling.
 
-Answers for: when a group may split, when it has to merge, and which MERGE block of another group asks it to.
+Answers for: when a group may split, when it has to merge, and which block of another group asks it to.
 Either block ends the data chain; what goes on is made by `protocol.group.succession`.
 Spec: `spec/partition.md`.
 """
 
 from dataclasses import replace
 
-from protocol.errors import InvalidBlock
+from protocol.errors import InvalidBlock, NotYetKnown
 from protocol.group.age import is_voting_age
 from protocol.group.data_block import DataBlock, Kind, MergePayload, SplitPayload
-from protocol.group.elsewhere import Around, Standing
+from protocol.group.elsewhere import Around, Elsewhere, Standing
 from protocol.group.name import PREFIX_BITS_MAX, matches, sibling
 from protocol.group.regions import covers
 from protocol.group.state import GroupState
+from protocol.group.summons import has_stopped
 from protocol.tracking.challenge import anchor_height
 
 
@@ -49,6 +50,24 @@ def asks_to_merge(state: GroupState, merged: Standing) -> bool:
     return is_beside_us and merged.block.height > state.splits[len(group) - 1]
 
 
+def is_wanted_whole(state: GroupState, named: Standing, stamp_height: int, elsewhere: Elsewhere) -> bool:
+    """Whether a group has certified nothing for a term after this block, beside the one whose halves our
+    sibling and we are: the whole may summon it, and has to be there again.
+
+    Raises `NotYetKnown` while that group is not held up to the block.
+    """
+    if state.is_closed or state.summons or len(state.prefix) < 2:
+        return False
+    beside, block = sibling(state.prefix[:-1]), named.block
+    began_with_it = (block.prefix, block.kind) == (beside[:-1], Kind.SPLIT)
+    if block.prefix != beside and not began_with_it:
+        return False
+    stopped = elsewhere.state_at(beside, block.height)
+    if stopped is None:
+        raise NotYetKnown(f"block {block.height} of group {beside!r} is not held here")
+    return stopped.splits == state.splits[:-1] and has_stopped(stopped, stamp_height)
+
+
 def awaits_verdict(state: GroupState, stamp_height: int) -> bool:
     """Whether a challenge is closed and not judged, though it is not over the time for that.
 
@@ -77,12 +96,15 @@ def after_split(state: GroupState, block: DataBlock, payload: SplitPayload, arou
 
 
 def check_merge(state: GroupState, block: DataBlock, payload: MergePayload, around: Around) -> None:
-    """Raise unless the group has to merge: for itself, or because of the block that is named.
+    """Raise unless the group has to merge: for itself, because another asks, or to be whole beside one that
+    has stopped; that is named.
 
     `NotYetKnown` when that one is not held.
     """
     if payload.because:
-        if not asks_to_merge(state, around.named(payload.because)):
+        named = around.named(payload.because)
+        is_asked = asks_to_merge(state, named)
+        if not is_asked and not is_wanted_whole(state, named, block.stamp_height, around.elsewhere):
             raise InvalidBlock(f"block {payload.because.hex()[:16]} does not ask {state.prefix!r} to merge")
     elif not must_merge(state):
         raise InvalidBlock(f"group {state.prefix!r} has no reason to merge")

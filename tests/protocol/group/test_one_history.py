@@ -14,7 +14,7 @@ from protocol.group.named_blocks import named_blocks
 from protocol.group.summons import encode_life, encode_summons, summons_of
 from protocol.units import Hash32
 from tests.support.side import Side
-from tests.support.standoff_world import FOUNDERS, TERM, World, heads
+from tests.support.standoff_world import FOUNDERS, TERM, THREE, TWO, World, heads
 
 HALVES = st.sampled_from(["0", "1"])
 SIDES = st.booleans()
@@ -26,9 +26,11 @@ NUMBERS = st.integers(0, FOUNDERS - 1)
 class Siblings(RuleBasedStateMachine):
     """Two sides of a network that split once. `near` at first has 0's voters, `far` 1's."""
 
+    groups: tuple[str, ...] = TWO
+
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        self.world = World(self.groups)
         self.truth = self.world.near.copy()
 
     @initialize(
@@ -38,6 +40,9 @@ class Siblings(RuleBasedStateMachine):
     )
     def begin(self, small: str, has_asked: bool, summoning: list[tuple[str, bool]]) -> None:
         """Either half may be small already, and wait for the other; either may have summoned the other."""
+        self.set_out(small, has_asked, summoning)
+
+    def set_out(self, small: str, has_asked: bool, summoning: list[tuple[str, bool]]) -> None:
         world = self.world
         if small:
             proofs = [world.contradiction(one) for one in world.voters(small)[1:]]
@@ -45,8 +50,8 @@ class Siblings(RuleBasedStateMachine):
             assert world.link(small)
             if has_asked:
                 assert world.make(small, build_merge)
-        for half in "01":
-            voters = world.voters(half)
+        for group in self.groups:
+            voters = world.voters(group)
             world.liars |= set(voters[-1:] if len(voters) > 3 else [])
         world.part()
         world.mine(TERM)
@@ -72,6 +77,10 @@ class Siblings(RuleBasedStateMachine):
 
     @rule(half=HALVES, back=st.integers(0, 2), number=NUMBERS)
     def forge_summons(self, half: str, back: int, number: int) -> None:
+        self.forge(half, back, number)
+
+    def forge(self, half: str, back: int, number: int) -> None:
+        """Somebody puts on the chain that a group is summoned at an old head."""
         places = sorted(place for place in self.truth.past if place[0] == half)
         state = self.truth.past[places[max(0, len(places) - 1 - back)]]
         forged = summons_of(state.prefix, state.height, state.head, Hash32(bytes([number]) * 32))
@@ -97,7 +106,7 @@ class Siblings(RuleBasedStateMachine):
 
     @rule(is_far=SIDES)
     def work(self, is_far: bool) -> None:
-        for prefix in ("0", "1", ""):
+        for prefix in (*self.groups, "0", ""):
             self.world.link(prefix, self.side(is_far))
             self.world.register(prefix, self.side(is_far))
 
@@ -142,7 +151,6 @@ class Siblings(RuleBasedStateMachine):
 
     @invariant()
     def one_block_stands_at_a_place(self) -> None:
-        self.truth.take_all(self.world.certified.values())
         standing = [one for one in self._blocks() if not self.truth.is_void(one)]
         places = [(one.prefix, one.height) for one in standing]
         assert len(set(places)) == len(places)
@@ -169,6 +177,8 @@ class Siblings(RuleBasedStateMachine):
             assert len(keys) == len(set(keys))
 
     def _blocks(self) -> list[DataBlock]:
+        """Return everything that is certified, which the truth has then heard of."""
+        self.truth.take_all(self.world.certified.values())
         return [decode_block(one.block) for one in self.world.certified.values()]
 
     # How it ends.
@@ -176,6 +186,7 @@ class Siblings(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Everybody hears of everything, in whatever order; then all are awake, and the groups work again."""
         world = self.world
+        self._blocks()
         world.heal()
         backwards = Side(world.genesis, world.chain)
         assert not backwards.take_all(reversed(world.certified.values()))
@@ -187,6 +198,7 @@ class Siblings(RuleBasedStateMachine):
             idle = [prefix for prefix in sorted(world.near.live) if not self.tend(prefix)]
             if not idle:
                 return
+            world.link("0")
             world.link("")
             for prefix in filter(None, idle):
                 if world.summon(sibling(prefix)):
@@ -201,9 +213,69 @@ class Siblings(RuleBasedStateMachine):
             world.drop(prefix)
             if world.absorb(prefix) or world.make(prefix, build_merge) or world.merge(prefix):
                 return False
+            if world.rejoin(prefix):
+                return False
         world.link(prefix)
         return world.register(prefix)
 
 
+class Halves(Siblings):
+    """0 has split, and its halves may come together for 1, which they do not hear."""
+
+    groups = THREE
+
+    @initialize(
+        small=st.sampled_from(["", *THREE]),
+        has_asked=st.booleans(),
+        summoning=st.lists(st.tuples(HALVES, st.booleans()), max_size=1),
+        is_whole=st.booleans(),
+    )
+    def begin(self, small: str, has_asked: bool, summoning: list[tuple[str, bool]], is_whole: bool) -> None:
+        """The halves may be one already, and have summoned the other group or not."""
+        self.set_out(small, has_asked, [])
+        if not is_whole:
+            return
+        world, every = self.world, self.world.genesis.parameters.challenge_every
+        world.mine(TERM + every - world.chain.tip()[0] % every)
+        for half in ("00", "01"):
+            world.register(half)
+        self.rejoin("00", False, False)
+        for half, is_mined in summoning:
+            self.summon(half, half == "1", is_mined)
+
+    @rule(half=st.sampled_from(["00", "01"]), is_far=SIDES, is_lone=st.booleans())
+    def rejoin(self, half: str, is_far: bool, is_lone: bool) -> None:
+        """One half ends, and its sibling too if it hears of it; then they are one."""
+        world, side = self.world, self.side(is_far)
+        if world.rejoin(half, side) and not is_lone:
+            world.merge(sibling(half), side)
+        world.link("0", side)
+
+    @rule(half=st.sampled_from(THREE), back=st.integers(0, 2), number=NUMBERS)
+    def forge_summons(self, half: str, back: int, number: int) -> None:
+        """None of 0 as it was: while 1 waits for it, nobody could tell but by an answer within the term."""
+        self.forge(half, back, number)
+
+    @rule(half=st.sampled_from(["00", "01"]), is_far=SIDES)
+    def merge_half(self, half: str, is_far: bool) -> None:
+        self.world.merge(half, self.side(is_far))
+
+    @rule(prefix=st.sampled_from(["0", "1", ""]), is_far=SIDES)
+    def split(self, prefix: str, is_far: bool) -> None:
+        self.world.split(prefix, self.side(is_far))
+
+    @rule(half=st.sampled_from(["00", "01"]), is_far=SIDES)
+    def summon_half(self, half: str, is_far: bool) -> None:
+        """A half takes the other for stopped, and absorbs it if nobody says anything."""
+        side = self.side(is_far)
+        if self.world.summon(half, side):
+            self.world.mine_summons(half, side)
+            self.world.mine(TERM + 2)
+            self.world.absorb(half, side)
+            self.world.link("0", side)
+
+
 TestSiblings = Siblings.TestCase
+TestHalves = Halves.TestCase
+TestHalves.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestSiblings.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

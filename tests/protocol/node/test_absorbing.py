@@ -173,6 +173,47 @@ def stop_judging(cluster: Cluster) -> None:
     cluster.drops = lambda sender, to, data: lost(sender, to, data) or b"observation" in data[:120]
 
 
+def come_together(parted: Parted) -> None:
+    """Cut 1 off until the halves of 0 are one for it."""
+    parted.cluster.cut = {one.key for one in parted.far}
+    for _ in range(3 * TERM):
+        if parted.live() == ["0", "1"]:
+            return
+        parted.cluster.mine()
+    raise AssertionError("nobody came together")
+
+
+def test_the_halves_of_its_sibling_come_together_and_absorb_it() -> None:
+    parted = Parted(has_split=True)
+    assert parted.live() == ["00", "01", "1"]
+    come_together(parted)
+    mined = parted.summon()
+    parted.cluster.mine_to(mined + TERM + 3)
+    assert parted.live() == [""]
+    parted.cluster.mine(8)
+    assert kinds_of(parted, "")[-1] is Kind.VERDICT
+    parted.heal()
+    assert same_everywhere(parted.cluster) and parted.live(far=True) == [""]
+    assert [kinds_of(parted, half).count(Kind.MERGE) for half in ("00", "01")] == [1, 1]
+
+
+def test_halves_stay_as_they_are_beside_a_group_that_works() -> None:
+    parted = Parted(has_split=True)
+    parted.cluster.mine(3 * TERM)
+    assert parted.live() == ["00", "01", "1"]
+
+
+def test_when_it_comes_back_its_sibling_parts_again() -> None:
+    parted = Parted(has_split=True)
+    come_together(parted)
+    parted.heal()
+    made = kinds_of(parted, "0")
+    assert made.count(Kind.SPLIT) == 2 and made[-1] is not Kind.ABSORB
+    assert steps(parted) == [Step.SUMMON, Step.DROP]
+    parted.cluster.mine(TERM)
+    assert same_everywhere(parted.cluster)
+
+
 def test_a_sign_of_life_by_a_stranger_is_none() -> None:
     parted = Parted()
     parted.cluster.cut = {one.key for one in parted.far}
