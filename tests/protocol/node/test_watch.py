@@ -110,6 +110,16 @@ def test_a_forwarder_that_was_heard_is_not_reported(scene: Scene, when: int) -> 
     assert scene.said(first) == []
 
 
+def test_who_was_to_tell_and_has_moved_since_does_not_report_itself(scene: Scene) -> None:
+    network = scene.network
+    forwarder = next(one for one in network.of("0") if one.key == scene.order[0])
+    groups = network[network.of("1")[0]].node.groups
+    watch = Watch(network.genesis, forwarder.signer, network.chain, groups)
+    watch._began_at = Height(0)
+    scene.hear(watch, *scene.order[1:])
+    assert scene.said(watch) == []
+
+
 def test_nobody_is_reported_while_no_other_voter_tells_of_the_block(scene: Scene) -> None:
     watch = scene.watch()
     scene.hear(watch, operator(77).key, *(one.key for one in scene.network.of("1")))
