@@ -207,6 +207,8 @@ class Consensus(Rounds):
         self._note(envelope, statement)
         if not self._awake or self.spoken.last > (self.round, self.step):
             self._resume()
+        elif not self._log.has_news:
+            return self._hand_out()  # one vote more, and nothing follows from it
         return self._finish()
 
     def _remember_own(self, envelope: bytes, statement: Statement) -> None:
@@ -230,5 +232,8 @@ class Consensus(Rounds):
     def _finish(self) -> list[Action]:
         """Apply the rules; hand out the actions."""
         self._apply_rules()
+        return self._hand_out()
+
+    def _hand_out(self) -> list[Action]:
         actions, self._out = self._out, []
         return actions

@@ -43,7 +43,7 @@ class Quorum(Enum):
 
     def holds(self, part: int, whole: int) -> bool:
         """Whether `part` is enough of `whole`; of nothing, nothing is enough."""
-        numerator, denominator, strict = self.value
+        numerator, denominator, strict = self._value_
         have, wanted = part * denominator, whole * numerator
         return whole > 0 and (have > wanted or (have == wanted and not strict))
 

@@ -157,6 +157,7 @@ class Rounds:
         """Apply the rules until none has anything to add."""
         while self._awake and not self.decided and any(rule(self) for rule in _RULES):
             pass
+        self._log.has_news = False
 
     # The rules: each returns whether it changed anything.
 

@@ -64,7 +64,7 @@ class Tally:
         if weight is None:
             weight = self._weights[block_hash] = self._electorate.weight()
         weight.add(voter)
-        if weight.reaches(Quorum.FINAL):
+        if self._final is None and weight.reaches(Quorum.FINAL):
             self._final = block_hash
 
     @property
@@ -120,6 +120,10 @@ class HeightLog:
         self._latest: dict[bytes, Place] = {}
         self._ahead = electorate.weight()
         self._passed: dict[Phase, Weight | JointWeight] = {}
+        self._is_ahead, self._has_passed = False, set[Phase]()
+        """Whether a third is ahead, and which phases FINAL has passed."""
+        self.has_news = True
+        """Whether anything was heard, since this was last set to False, from which a rule may follow."""
         self._round = self._pinned = 0
         self.enter(0)
 
@@ -134,6 +138,7 @@ class HeightLog:
             del self._rounds[old]
         self._ahead = self._electorate.weight()
         self._passed = {phase: self._electorate.weight() for phase in (Phase.PREVOTE, Phase.PRECOMMIT)}
+        self._is_ahead, self._has_passed = False, set()
         for voter, place in self._latest.items():
             self._count(voter, None, place)
 
@@ -177,7 +182,9 @@ class HeightLog:
         tally = self.at(vote.round).tally(vote.phase)
         earlier = tally.envelope(vote.voter)
         if earlier is None:
+            before = tally.final
             tally.add(vote.voter, vote.block_hash, envelope)
+            self.has_news = self.has_news or tally.final is not before
         return _contradicted(earlier, envelope)
 
     def add_proposal(self, envelope: bytes, proposal: Proposal) -> bytes | None:
@@ -189,6 +196,7 @@ class HeightLog:
         earlier = log.offers[0].envelope if log.offers else None
         if log.wants_offer(hashed):
             log.offers.append(Offer(envelope, proposal, hashed))
+            self.has_news = True
         return _contradicted(earlier, envelope)
 
     def value(self, block_hash: bytes) -> bytes | None:
@@ -209,11 +217,11 @@ class HeightLog:
         Whoever is further on need not be waited for; counting it here is what lets nobody
         need anybody's old votes. It moves timers only, never a lock or a decision.
         """
-        return self._passed[phase].reaches(Quorum.FINAL)
+        return phase in self._has_passed
 
     def skip_target(self) -> int | None:
         """Return the highest later round that more than a third of heads and age have reached, if any."""
-        if not self._ahead.reaches(Quorum.THIRD):
+        if not self._is_ahead:
             return None
         there = self._electorate.weight()
         for place, voter in sorted(((place, voter) for voter, place in self._latest.items()), reverse=True):
@@ -227,6 +235,7 @@ class HeightLog:
         if before is None or before < place:
             self._latest[voter] = place
             self._count(voter, before, place)
+            self.has_news = self.has_news or self._is_ahead
 
     def _count(self, voter: bytes, before: Place | None, place: Place) -> None:
         """Add the voter's weight to each mark that it passes on its way from `before` to `place`."""
@@ -234,8 +243,12 @@ class HeightLog:
         for phase, weight in self._passed.items():
             if start < (self._round, phase) <= place:
                 weight.add(voter)
+                if phase not in self._has_passed and weight.reaches(Quorum.FINAL):
+                    self._has_passed.add(phase)
+                    self.has_news = True
         if start[0] <= self._round < place[0]:
             self._ahead.add(voter)
+            self._is_ahead = self._ahead.reaches(Quorum.THIRD)
 
 
 def _contradicted(earlier: bytes | None, envelope: bytes) -> bytes | None:
