@@ -8,6 +8,7 @@ blocks (`data_chain`). Spec: `spec/group.md`.
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from protocol.codec import U8, U64, Bytes32, Text, Wire, encode
 from protocol.genesis import Genesis, network_id
@@ -31,6 +32,9 @@ class Member(Wire):
         """A member stands where its name says."""
         if not is_prefix(self.prefix) or not matches(self.prefix, self.name):
             raise ValueError("a member's name begins with its group's prefix")
+
+
+_KEY_OF = attrgetter("operator_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ class Membership:
 
     def get(self, key: bytes) -> Member | None:
         """Return the member with this key, or None."""
-        place = bisect_left(self.members, key, key=_key_of)
+        place = bisect_left(self.members, key, key=_KEY_OF)
         found = self.members[place] if place < len(self.members) else None
         return found if found is not None and found.operator_key == key else None
 
@@ -86,10 +90,6 @@ class Membership:
         if key not in self:
             raise KeyError(key)
         return Membership(tuple(member for member in self.members if member.operator_key != key))
-
-
-def _key_of(member: Member) -> bytes:
-    return member.operator_key
 
 
 def voters_of(members: Iterable[Member]) -> Electorate:

@@ -5,7 +5,7 @@ is `protocol.group.vote`'s business, what becomes of the guilty `protocol.group.
 Spec: `spec/evidence.md`.
 """
 
-from collections.abc import Container
+from collections.abc import Callable
 
 from protocol.codec import decode, encode
 from protocol.crypto import sha3_256
@@ -44,7 +44,7 @@ class Accusations:
         """Return the proofs against these members."""
         return [proof for guilty, (_, proof) in self._proofs.items() if guilty in members]
 
-    def forget(self, members: Container[OperatorKey]) -> list[Effect]:
+    def forget(self, is_member: Callable[[OperatorKey], bool]) -> list[Effect]:
         """Drop the proofs that convict nobody who is still a member anywhere."""
-        gone = [guilty for guilty in self._proofs if guilty not in members]
+        gone = [guilty for guilty in self._proofs if not is_member(guilty)]
         return [Persist(self._proofs.pop(guilty)[0], None) for guilty in gone]

@@ -101,7 +101,10 @@ class Admissions:
 
         A vote on a block that is decided shows that its voter is there as well as any other.
         """
-        state, attendance = self._around.own(), self.attendance
+        attendance = self.attendance
+        if not attendance.may_be_news(statement.signer, statement.height, self._tip):
+            return
+        state = self._around.own()
         if state is None or statement.electorate != state.electorate_name or statement.height < state.height:
             return
         if attendance.is_news(statement.signer, statement.height, state, self._tip):

@@ -49,6 +49,11 @@ class Attendance:
             heard = min(height, state.height + 1)  # nobody votes ahead for the times to come
             self._heard[key] = replace(now, height=max(heard, before.height if before else 0))
 
+    def may_be_news(self, key: OperatorKey, height: int, tip: int) -> bool:
+        """Whether a vote of this voter on the block at a height may be news; quickly."""
+        heard = self._heard.get(key)
+        return heard is not None and (heard.height < height or heard.tip < tip)
+
     def is_news(self, key: OperatorKey, height: int, state: GroupState, tip: int) -> bool:
         """Whether a vote of this voter on the block at a height would tell more than the last one did.
 

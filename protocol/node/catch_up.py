@@ -103,7 +103,7 @@ class CatchUp:
 
     def is_our_turn(self, turn: int) -> bool:
         """Whether it is on us to say what all should hear: so many do at a time however many there are."""
-        share = len(self._groups.members) // SPEAKERS + 1
+        share = self._groups.members_count // SPEAKERS + 1
         return (turn + int.from_bytes(self._me[:4], "big")) % share == 0
 
     def tell(self) -> list[Effect]:
@@ -145,7 +145,7 @@ class CatchUp:
             del self._neighbours[next(iter(self._neighbours))]
 
     def _may_ask(self, peer: OperatorKey) -> bool:
-        return peer != self._me and (peer in self._neighbours or peer in self._groups.members)
+        return peer != self._me and (peer in self._neighbours or self._groups.is_member(peer))
 
     def ask(self, now: int) -> list[Effect]:
         """Ask for what we lack, each time somebody else."""

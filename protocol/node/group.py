@@ -68,8 +68,9 @@ class GroupMachine(FollowedChain):
         """On the next block, where we have a vote in it."""
         self._offered: tuple[bytes, bytes | None] | None = None
         self._tried_at = -1
-        """When a block was last looked for: what time alone may bring is looked for twice a round."""
+        """When a block was last looked for: what time alone may bring is looked for once a round."""
         self._moved = True
+        self._is_stirred = False
         self._is_over = False
         self._began_at = chain.tip()[0]
         self._last_word = (state.height, self._began_at)
@@ -114,6 +115,11 @@ class GroupMachine(FollowedChain):
         super().moved()
         self._moved = True
 
+    def stir(self) -> None:
+        """Another group went on: that may bring something to propose, which can wait a round."""
+        super().moved()
+        self._is_stirred = True
+
     def receive(self, envelope: bytes, statement: Statement, now: int) -> list[Effect]:
         """Take a statement about the next block; its signature is checked if it is wanted."""
         if self.contradicted or self._ballot is None:
@@ -138,14 +144,14 @@ class GroupMachine(FollowedChain):
 
     def offer(self, candidates: Callable[[], Candidates], now: int) -> list[Effect]:
         """Propose in our turn what comes next, if anything does and nothing as good was offered already."""
-        again_at = self._tried_at + self._parameters.round_milliseconds // 2
-        is_due = self._moved or (self._offered is None and now >= again_at)
+        again_at = self._tried_at + self._parameters.round_milliseconds
+        is_due = self._moved or ((self._is_stirred or self._offered is None) and now >= again_at)
         if self.contradicted or self._ballot is None or not is_due:
             return []
         if not self._ballot.may_propose():
             self._offered = None
             return []
-        self._moved, self._tried_at = False, now
+        self._moved, self._is_stirred, self._tried_at = False, False, now
         offered = self._next_block(candidates())
         if offered is None or offered == self._offered:
             return []

@@ -23,6 +23,7 @@ from protocol.group.data_chain import DataChain
 from protocol.group.elsewhere import NotHeld
 from protocol.group.name import sibling
 from protocol.group.quorum import JointElectorate
+from protocol.group.regions import overlap
 from protocol.group.succession import children, united
 from protocol.group.vote import GROUP_ELECTORATE, EquivocationProof, Statement
 from protocol.group.vote_guard import VoteGuard
@@ -102,6 +103,10 @@ class Groups(LiveGroups):
         """Return the machines of what is decided by votes: of the groups, and of unions to come."""
         return (*self, *self._unions.values())
 
+    def _contradicted(self) -> list[GroupMachine]:
+        """Return the machines whose chain ours contradicts."""
+        return [machine for machine in self._voting() if machine.contradicted]
+
     def moved(self) -> None:
         """What could be decided moved: there may be more to propose, and to accept."""
         for machine in self._ours():
@@ -136,9 +141,7 @@ class Groups(LiveGroups):
     def tick(self, now: int, *, votes: bool = True) -> list[Effect]:
         """Try again what could not be taken before, let timeouts pass."""
         self.archive.written()
-        effects: list[Effect] = []
-        for machine in self._voting():
-            effects += machine.agree()
+        effects = [effect for machine in self._contradicted() for effect in machine.agree()]
         if self._has_moved:
             self._has_moved = False
             effects += self._take_left_over(now)
@@ -203,7 +206,10 @@ class Groups(LiveGroups):
 
     def _machine(self, block: DataBlock) -> GroupMachine | None:
         """Return the machine of the chain in which a block may stand, or that of its group, or None."""
-        found = [one for one in (*self._voting(), *self._over) if one.state.prefix == block.prefix]
+        prefix = block.prefix
+        there = (self._live.get(prefix), self._unions.get(prefix))
+        found = [one for one in there if one is not None]
+        found += [one for one in self._over if one.state.prefix == prefix]
         following = (one for one in found if one.state.head == block.previous)
         return next(following, found[0] if found else None)
 
@@ -281,7 +287,7 @@ class Groups(LiveGroups):
             self._live.pop(prefix).end()
         live = {**self._live, **{machine.state.prefix: machine for machine in begun}}
         self._live = dict(sorted(live.items()))
-        self._own = self._members = None
+        self._own = None
         return begun
 
     def _take(self, certified: CertifiedBlock) -> list[Effect]:
@@ -331,7 +337,10 @@ class Groups(LiveGroups):
         while new := self.archive.take_new():
             for hashed, block in new:
                 effects += self._on_applied(hashed, block, now)
-            self.own.moved()
+                if overlap(block.prefix, self.own.state.prefix):
+                    self.own.moved()
+                else:
+                    self.own.stir()
         return effects
 
     def _on_applied(self, hashed: Hash32, block: DataBlock, now: int) -> list[Effect]:
@@ -342,8 +351,8 @@ class Groups(LiveGroups):
             effects += machine.open(now)
             self._has_moved = True
         if block.kind in MOVING:
-            self._own = self._members = None
-            effects += self._accusations.forget(self.members)
+            self._own = None
+            effects += self._accusations.forget(self.is_member)
         for there in (hashed, *(machine.state.head for machine in begun)):
             for certified in self._waiting.freed_by(there):
                 effects += self._take_waiting(certified)

@@ -5,7 +5,7 @@ ones: its group, the group to which its ticket leads, its judges, who is on the 
 and whom it judges. How they are kept is the shell's business. Spec: `spec/node.md`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 
 from protocol.group.data_chain import DataChain
@@ -13,6 +13,8 @@ from protocol.node.effects import Effect, Keep, Learn
 from protocol.node.groups import Groups
 from protocol.node.mover import Mover, Seat
 from protocol.node.tracker import Tracker
+from protocol.tracking.registration import Registration
+from protocol.tracking.registration_book import RegistrationBook
 from protocol.units import OperatorKey
 
 KEPT_MAX = 192
@@ -31,6 +33,8 @@ class KeptPeers:
         self._tracker = tracker
         self._kept: tuple[OperatorKey, ...] = ()
         self._places: dict[OperatorKey, tuple[bytes, int]] = {}
+        self._read: tuple[RegistrationBook | None, int] = (None, 0)
+        self._registered: Mapping[OperatorKey, Registration] = {}
 
     def look(self, height: int) -> list[Effect]:
         """Return what has changed: where peers listen by the registrations at `height`, and who is kept.
@@ -50,13 +54,21 @@ class KeptPeers:
     def _learn(self, keys: Iterable[OperatorKey], height: int) -> list[Effect]:
         before, self._places = self._places, {}
         effects: list[Effect] = []
+        in_force = self._in_force(height)
         for key in dict.fromkeys(keys):
-            entry = self._groups.book.of(key, height) if key != self._me else None
+            entry = in_force.get(key) if key != self._me else None
             if entry is not None:
                 place = self._places[key] = (entry.ip, entry.port)
                 if place != before.get(key):
                     effects.append(Learn(key, *place))
         return effects
+
+    def _in_force(self, height: int) -> Mapping[OperatorKey, Registration]:
+        """Return the registrations at a height; made once for it, and for what the groups say by then."""
+        book = self._groups.book
+        if self._read[0] is not book or self._read[1] != height:
+            self._read, self._registered = (book, height), book.in_force(height)
+        return self._registered
 
     def _seats(self) -> list[OperatorKey]:
         """Return the members of the group that holds our seat, and of the one that will.

@@ -41,7 +41,10 @@ class LastVerdicts:
 
     def _insert(self, key: OperatorKey, found: Found) -> None:
         """Keep them by challenge: groups may judge an old one late."""
-        before = self._found.get(key, ())
+        before = self._found.setdefault(key, deque(maxlen=self._kept))
+        if not before or before[-1].seq < found.seq:
+            before.append(found)
+            return
         if any(one.seq == found.seq for one in before):
             return
         self._found[key] = deque(sorted((*before, found), key=lambda one: one.seq), maxlen=self._kept)

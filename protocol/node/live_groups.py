@@ -33,7 +33,6 @@ class LiveGroups:
         self._unions: dict[str, GroupMachine] = {}
         """Of unions that are not there before each half has certified their first blocks."""
         self._own: GroupMachine | None = None
-        self._members: frozenset[OperatorKey] | None = None
         self._book: RegistrationBook | None = None
         self._book_of: tuple[RegistrationBook | None, int] = (None, 0)
         """Of which book of our group's, and of how many REGISTER blocks of all groups, that was made."""
@@ -79,12 +78,13 @@ class LiveGroups:
         return self.covering(home_draw(me))
 
     @property
-    def members(self) -> frozenset[OperatorKey]:
-        """The members of all groups."""
-        if self._members is None:
-            of_all = (machine.state.membership.members for machine in self)
-            self._members = frozenset(OperatorKey(one.operator_key) for members in of_all for one in members)
-        return self._members
+    def members_count(self) -> int:
+        """How many members all groups have."""
+        return sum(len(machine.state.membership) for machine in self._live.values())
+
+    def is_member(self, key: bytes) -> bool:
+        """Whether somebody is a member of any group."""
+        return any(key in machine.state.membership for machine in self._live.values())
 
     def topics(self) -> tuple[str, ...]:
         """Return the topics of the group in which we are a member, and of what it is about to become."""

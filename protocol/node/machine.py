@@ -17,6 +17,7 @@ from protocol.genesis import Genesis, network_id
 from protocol.group.data_block import (
     DataBlock,
     RegisterPayload,
+    RelocatePayload,
     VerdictPayload,
     block_hash,
     decode_block,
@@ -24,6 +25,8 @@ from protocol.group.data_block import (
     decode_payload,
 )
 from protocol.group.join_request import JoinRequest
+from protocol.group.name import matches
+from protocol.group.regions import overlap
 from protocol.group.resend import Resend
 from protocol.group.vote import LIST_ELECTORATE, Proposal, Vote
 from protocol.group.vote_guard import VoteGuard
@@ -134,7 +137,9 @@ class Node:
         self._topics: tuple[str, ...] = ()
         """Those that the shell was told of."""
         self._has_moved = True
-        """Whether the chain or a group went on since we last looked with whom we decide."""
+        """Whether the chain or our group went on since we last looked with whom we decide."""
+        self._is_stirred = False
+        """Whether another group did: what that means for us can wait for the next tick."""
         self.registrar = Registrar(genesis, everybody, records)
         self.forwarding = Forwarding(self.network, self.operator_key, everybody, chain, genesis.parameters)
         self.groups = Groups(genesis, signer, chain, records, guard, self.forwarding)
@@ -229,6 +234,9 @@ class Node:
         effects += self.groups.tick(self._now, votes=not self.lister.contradicted)
         effects += self.lister.tick(self._now, votes=not self.group.contradicted)
         effects += self.seating.tick(self._now)
+        if self._is_stirred:
+            self._is_stirred, self._has_moved = False, True
+            effects += self.seating.look()
         return self._settle(effects) + self.catch_up.ask(self._now)
 
     def connect(self, height: int, block_hash: bytes) -> list[Effect]:
@@ -408,15 +416,23 @@ class Node:
                 break
             for block in decided:
                 effects += self._on_decided(block)
-            effects += self.seating.look()
-        return self._look_round() + effects + self.forwarding.due(self._now) + self._change_topics()
+            if any(map(self._concerns_us, decided)):
+                self._has_moved = True
+                effects += self.seating.look()
+            else:
+                self._is_stirred = True
+        has_moved, self._has_moved = self._has_moved, False
+        if not has_moved:
+            return effects + self.forwarding.due(self._now)
+        looked = self.kept_peers.look(self.chain.tip()[0])
+        return looked + effects + self.forwarding.due(self._now) + self._change_topics()
 
-    def _look_round(self) -> list[Effect]:
-        """Say with whom we decide now, if that may have changed."""
-        if not self._has_moved:
-            return []
-        self._has_moved = False
-        return self.kept_peers.look(self.chain.tip()[0])
+    def _concerns_us(self, block: DataBlock) -> bool:
+        """Whether a decided block is our group's, or sends somebody there: that can wait for no tick."""
+        ours = self.group.state.prefix
+        payload = decode_payload(block)
+        leads_here = isinstance(payload, RelocatePayload) and matches(ours, payload.name)
+        return leads_here or overlap(block.prefix, ours)
 
     def _change_topics(self) -> list[Effect]:
         """Come into the topics that are ours now, and leave those that are no more."""
@@ -432,15 +448,14 @@ class Node:
             self.tracker.judged(self.groups, self._now),
             registrations,
             deregistrations,
-            endings=tuple(admissions.endings()),
-            removals=(*self.resends.removals(), *admissions.removals()),
-            moves=tuple(admissions.moves()),
+            endings=admissions.endings(),
+            removals=(make for of in (self.resends, admissions) for make in of.removals()),
+            moves=admissions.moves(),
             absorbing=self.absorbing.candidates(),
         )
 
     def _on_decided(self, block: DataBlock) -> list[Effect]:
         """Tell everybody whom a decided block of any group concerns."""
-        self._has_moved = True
         self.lister.moved()
         effects = self.tracker.regroup(self.groups)
         payload = decode_payload(block)

@@ -53,18 +53,22 @@ WITNESSED = frozenset({Kind.ABSORB, Kind.ADMIT, Kind.MERGE, Kind.RELOCATE, Kind.
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What could be decided next, besides what the data chain itself asks for."""
+    """What could be decided next, besides what the data chain itself asks for.
 
-    judged: Judged | None = None
+    It is looked through once, and only until something can be proposed.
+    """
+
+    judged: Iterable[Judged] = ()
+    """Of which challenge there could be verdicts, if of any."""
     registrations: tuple[bytes, ...] = ()
     deregistrations: tuple[bytes, ...] = ()
-    endings: tuple[Make, ...] = ()
+    endings: Iterable[Make] = ()
     """EXPIRE, REFUSE and ADMIT blocks."""
-    removals: tuple[Make, ...] = ()
+    removals: Iterable[Make] = ()
     """REMOVE blocks."""
-    moves: tuple[Make, ...] = ()
+    moves: Iterable[Make] = ()
     """RELOCATE blocks of those who join or return."""
-    absorbing: tuple[Make, ...] = ()
+    absorbing: Iterable[Make] = ()
     """ABSORB blocks, and the MERGE that lets a group be whole which could absorb another."""
 
 
@@ -124,8 +128,7 @@ def _makers(
         yield lambda state, chain, _: build_split(state, chain)
     yield from map(_passing_over, candidates.absorbing)
     yield from map(_passing_over, candidates.endings)
-    if candidates.judged is not None:
-        yield partial(_verdict, candidates.judged, archive)
+    yield from (partial(_verdict, judged, archive) for judged in candidates.judged)
     yield from map(_passing_over, candidates.removals)
     yield lambda state, chain, _: build_relocate(state, chain)
     yield from map(_passing_over, candidates.moves)

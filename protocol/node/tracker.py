@@ -349,15 +349,14 @@ class Tracker:
 
     # Verdicts.
 
-    def judged(self, view: GroupView, now: int) -> Judged | None:
-        """Return what the verdict block of the first challenge that is due can be made of, or None."""
+    def judged(self, view: GroupView, now: int) -> Iterator[Judged]:
+        """Yield what verdict blocks of challenges that are due can be made of, of the oldest one first."""
         for opened in self._current():
             if self._tip < opened.challenge.judged_at or view.is_judged(opened.challenge.seq):
                 continue
             judged = self._judge.judged(opened, view, now)
             if judged is not None:
-                return judged
-        return None
+                yield judged
 
     def on_verdicts(self, seq: int, view: GroupView) -> list[Effect]:
         """A verdict block was certified, by any group: when ours has judged, nothing else is needed.

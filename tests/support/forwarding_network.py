@@ -114,4 +114,4 @@ class Network(Cluster):
         raise AssertionError("it never came to that")
 
     def is_removed(self, one: Operator) -> bool:
-        return all(one.key not in peer.node.groups.members for peer in self.peers.values())
+        return all(not peer.node.groups.is_member(one.key) for peer in self.peers.values())

@@ -224,7 +224,7 @@ class Bench:
     def verdicts(self, judge: Operator, seq: int) -> VerdictPayload:
         """The payload of the verdict block that a judge would propose, checked by another of its group."""
         seat = self[judge]
-        judged = seat.tracker.judged(seat.view, 0) or seat.tracker.judged(seat.view, 10**9)
+        judged = next((one for now in (0, 10**9) for one in seat.tracker.judged(seat.view, now)), None)
         assert judged is not None and judged.challenge.seq == seq
         judging = self.judging(seat.view, seq)
         responses = {response_hash(envelope): envelope for envelope in judged.responses}

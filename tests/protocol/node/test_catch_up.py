@@ -53,6 +53,13 @@ class Chains:
         self.archive = self.lives = self
         self.pruned = 0
 
+    @property
+    def members_count(self) -> int:
+        return len(self.members)
+
+    def is_member(self, key: bytes) -> bool:
+        return key in self.members
+
     def wants(self) -> list[tuple[str, int]]:
         return [("", self.held + 1)]
 

@@ -79,7 +79,7 @@ def test_the_most_urgent_comes_first() -> None:
     (stranger,) = story.strangers("", 1)
     seen: list[str] = []
     candidates = Candidates(
-        judged=story.judged(""),
+        judged=(story.judged(""),),
         registrations=(story.registration(stranger),),
         endings=(made(seen, "ending"),),
         removals=(made(seen, "removal"),),
@@ -93,11 +93,11 @@ def test_the_most_urgent_comes_first() -> None:
     prefix = "000"  # too small to split once more
     (stranger,) = story.strangers(prefix, 1)
     candidates = replace_fields(
-        candidates, judged=story.judged(prefix), registrations=(story.registration(stranger),)
+        candidates, judged=(story.judged(prefix),), registrations=(story.registration(stranger),)
     )
     assert kind(story.propose(prefix, candidates)) is Kind.VERDICT and seen == ["ending"]
     seen.clear()
-    candidates = replace_fields(candidates, judged=None)
+    candidates = replace_fields(candidates, judged=())
     assert kind(story.propose(prefix, candidates)) is Kind.REGISTER and seen == ["ending", "removal", "move"]
     assert story.propose(prefix, Candidates()) is None
 
@@ -156,10 +156,10 @@ def test_verdicts_take_up_what_counts_at_their_anchor() -> None:
     assert untaken(state, story.archive()) == (before, after)
     assert untaken(state, story.archive(), 8) == (before,)
     story.split("0")
-    body = story.propose("00", Candidates(judged=story.judged("00")))
+    body = story.propose("00", Candidates(judged=(story.judged("00"),)))
     while kind(body) is Kind.SPLIT:
         story.split("00")
-        body = story.propose("000", Candidates(judged=story.judged("000")))
+        body = story.propose("000", Candidates(judged=(story.judged("000"),)))
     assert body is not None and kind(body) is Kind.VERDICT
     payload = decode_payload(decode_block(body))
     assert isinstance(payload, VerdictPayload) and payload.registers == (before,)

@@ -37,4 +37,4 @@ def test_who_had_to_go_for_a_shared_address_is_no_member_for_anybody_any_more() 
     assert gone in (one.key, other.key)
     network.run(1_000)
     for peer in network.peers.values():
-        assert gone not in peer.node.groups.members
+        assert not peer.node.groups.is_member(gone)
