@@ -58,16 +58,16 @@ class GroupOptions(Options):
     """Of those that come later: run on the machine of a founder."""
     byzantine_share: float = 0.06
     """Of the founders; but always less than a third of each group as it first stands."""
-    join_every_ms: int = 1_200
+    join_every_ms: int = 2_000
     """Mean pause between two that come."""
-    leave_every_ms: int = 4_000
+    leave_every_ms: int = 8_000
     """Mean pause between two that go for good, half of them without a word."""
-    stay_ms: int = 12_000
+    stay_ms: int = 24_000
     """How long one that goes with a word waits for its removal."""
     late_probability: float = 0.2
     """Of a crash: the node stays away so long that it has to come back by the rules of a return."""
-    late_min_ms: int = 9_000
-    late_max_ms: int = 14_000
+    late_min_ms: int = 18_000
+    late_max_ms: int = 28_000
 
     abandon_probability: float = 0.0
     """That once in the run a group loses more than a third of its voters for good, at a stroke."""
@@ -86,16 +86,16 @@ class GroupOptions(Options):
     duplicate_probability: float = 0.001
     joins: bool = True
     inbox_ms: int = 20
-    tick_ms: int = 150
+    tick_ms: int = 250
     disk_remembers: bool = False
-    block_min_ms: int = 350
-    block_max_ms: int = 450
+    block_min_ms: int = 700
+    block_max_ms: int = 900
     resync_ms: int = 2_000
-    crash_every_ms: int = 2_500
-    down_max_ms: int = 1_200
-    longest_ms: int = 2_000_000
+    crash_every_ms: int = 4_000
+    down_max_ms: int = 2_400
+    longest_ms: int = 4_000_000
     """No run waits longer for its events."""
-    patience_ms: int = 60_000
+    patience_ms: int = 120_000
 
     @property
     def founders(self) -> int:

@@ -137,6 +137,7 @@ class GroupsRun:
         self.miner.start()
         while self.watch.ledger.links < self.options.events and self._has_patience():
             self.scheduler.run_until(self.scheduler.now_ms + SLICE_MS)
+            self.population.keep_deciding()
             if self._has_seen_plant():
                 return self._outcome([])
         pending = self._rest()
@@ -160,6 +161,7 @@ class GroupsRun:
         pending = ["not begun"]
         while pending and self.scheduler.now_ms < deadline:
             self.scheduler.run_until(self.scheduler.now_ms + SLICE_MS)
+            self.population.keep_deciding()
             if self.miner.tip.height >= last:
                 self.miner.stop()
                 pending = list(self._pending())

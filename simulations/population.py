@@ -8,11 +8,12 @@ Spec: `spec/simulation.md`.
 import random
 from collections.abc import Callable, Sequence
 
+from protocol.group.regions import overlap
 from protocol.node.messages import PLAIN, pack_signed
 from simulations.byzantine import ClosedMouth, ForkedMouth
 from simulations.founding import Founding, Party
 from simulations.group_options import GroupOptions
-from simulations.host import Host
+from simulations.host import HonestMouth, Host
 from simulations.ledger import Ledger
 from simulations.miner import Miner
 from simulations.options import Fault
@@ -48,8 +49,11 @@ class Population:
         self._waiting = list(hosts[options.founders :])
         self._by_key: dict[bytes, Host] = {host.key: host for host in hosts}
         self._byzantine = frozenset(byzantine)
+        self._lying = set(byzantine)
         self.gone: dict[int, None] = {}
         """Who went for good."""
+        self._deregistered: dict[int, None] = {}
+        """Of them those who said so."""
         self.abandoned: dict[str, None] = {}
         """The prefixes of groups that were made to stop."""
         self._close(byzantine, counts)
@@ -77,6 +81,35 @@ class Population:
             self._scheduler.after(options.abandon_after_ms, self._abandon)
         if options.has(Fault.CRASHES):
             self._again(options.crash_every_ms, self._crash)
+
+    def keep_deciding(self) -> None:
+        """Let no group fall below what its liveness rests on: more than two thirds that serve.
+
+        Members move and grow older, so a third may come together of those who lie, went or are down. Then
+        first who is down comes back, then who went without a word, and at last a liar is honest from now on.
+        Of a group that was abandoned nobody does.
+        """
+        for prefix, group in list(self._ledger.groups.items()):
+            if any(overlap(prefix, one) for one in self.abandoned):
+                continue
+            for voters in self._ledger.certifiers(group):
+                while not self._decides(voters, list(filter(self._serves, voters))):
+                    if not self._bring_back([self._by_key[key] for key in voters]):
+                        break
+
+    def _bring_back(self, hosts: Sequence[Host]) -> bool:
+        """Let one that does not serve serve again; return whether there is one that can."""
+        for host in hosts:
+            if not host.is_up and host.number not in self._deregistered:
+                self.gone.pop(host.number, None)
+                host.boot()
+                return True
+        for host in hosts:
+            if host.number in self._lying:
+                self._lying.remove(host.number)
+                host.mouth = HonestMouth(host)
+                return True
+        return False
 
     def heal(self) -> None:
         """Let nobody come, go or crash any more; who is down comes back by itself."""
@@ -124,6 +157,7 @@ class Population:
         if self._rng.random() < 0.5:
             host.leave()
             return
+        self._deregistered[host.number] = None
         host.submit(bytes((PLAIN,)) + host.party.deregistration(self._founding.network))
         self._scheduler.after(self._options.stay_ms, host.leave)
 
@@ -182,7 +216,7 @@ class Population:
 
     def _serves(self, key: bytes) -> bool:
         host = self._by_key[key]
-        return host.is_up and host.number not in self.gone and host.number not in self._byzantine
+        return host.is_up and host.number not in self.gone and host.number not in self._lying
 
 
 def choose_byzantine(

@@ -15,6 +15,7 @@ from protocol.chain.view import ChainView
 from protocol.group import data_block, verdict_block, vote
 from protocol.group import state as group_state
 from protocol.group.kinds import partition, registers
+from protocol.group.membership import Membership
 from protocol.group.state import GroupState
 from protocol.group.verdict_block import Judging
 from protocol.node import judge, live_groups, machine, registrar
@@ -50,13 +51,14 @@ class Memory:
     """The answers of one function: the latest ones, and those before them."""
 
     def __init__(self) -> None:
-        self._young: dict[Hashable, Any] = {}
+        self.young: dict[Hashable, Any] = {}
+        """The latest ones."""
         self._old: dict[Hashable, Any] = {}
         self._bytes = 0
 
     def get(self, place: Hashable) -> Any:
         """Return the answer, or None."""
-        found = self._young.get(place)
+        found = self.young.get(place)
         if found is None:
             found = self._old.get(place)
             if found is not None:
@@ -67,9 +69,9 @@ class Memory:
         """Remember an answer, which is not None."""
         if isinstance(place, bytes) and len(place) >= LONG:
             self._bytes += len(place)
-        if len(self._young) >= REMEMBERED_MAX or self._bytes > REMEMBERED_BYTES:
-            self._old, self._young, self._bytes = self._young, {}, 0
-        self._young[place] = answer
+        if len(self.young) >= REMEMBERED_MAX or self._bytes > REMEMBERED_BYTES:
+            self._old, self.young, self._bytes = self.young, {}, 0
+        self.young[place] = answer
 
 
 def once(really: Callable[..., Any], key: Key) -> Callable[..., Any]:
@@ -83,7 +85,7 @@ def once(really: Callable[..., Any], key: Key) -> Callable[..., Any]:
     def shared(*arguments: Any, **named: Any) -> Any:
         nonlocal served
         place = key(*arguments, **named)
-        found = memory.get(place)
+        found = memory.young.get(place) or memory.get(place)
         if found is None:
             answer = really(*arguments, **named)
             memory.put(place, (answer, arguments, named))
@@ -125,6 +127,10 @@ def _applied(book: RegistrationBook, entries: Sequence[object], stamp_height: in
 
 def _draw(anchor_hash: bytes, operator_key: bytes) -> Hashable:
     return anchor_hash, operator_key
+
+
+def _target(membership: Membership, target: bytes) -> Hashable:
+    return id(membership), target
 
 
 def _region(state: GroupState, seq: int) -> Hashable:
@@ -190,6 +196,7 @@ SHARED: tuple[tuple[ModuleType | type, str, Key], ...] = (
     (GroupState, "unjudged", _region),
     (GroupState, "judging", _judging),
     (partition, "halves", _place),
+    (Membership, "nearest_voters", _target),
     (payout_list, "_make_list", _list),
     (Archive, "_stand", _stood),
 )
