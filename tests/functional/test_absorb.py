@@ -20,12 +20,11 @@ from protocol.genesis import first_period
 from protocol.group.summons import term
 from protocol.parameters import DEVNET
 from protocol.payout.list_file import decode_list_file
-from protocol.units import COIN
 from tests.support.devnet import one_line, run
 from tests.support.live_network import LiveNetwork, check_safety
 from zenp2p.api.client import RpcClient
 from zenp2p.api.errors import NotFound
-from zenp2p.devnet.foundry import Plan, Post
+from zenp2p.devnet.foundry import FEES, Plan, Post
 from zenp2p.devnet.paymasters import paid_by, pay_next
 
 pytestmark = pytest.mark.functional
@@ -216,7 +215,7 @@ class Scene:
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("absorb")
     posts = [
-        Post(f"founder-{n}", "honest", f"127.0.0.{10 + n}", True, DEVNET.stake + COIN)
+        Post(f"founder-{n}", "honest", f"127.0.0.{10 + n}", True, DEVNET.stake + FEES)
         for n in range(1, 2 * HALF + 1)
     ]
     plan = Plan(PARAMETERS, AGE, even_halves=True)

@@ -30,6 +30,7 @@ from protocol.group.membership import genesis_membership
 from protocol.group.name import matches
 from protocol.parameters import DEVNET, Parameters
 from protocol.tracking.registration import build_registration
+from protocol.units import COIN
 from zenp2p.chain.embedded.wallet import WalletKey
 from zenp2p.data_directory import DataDirectory
 from zenp2p.devnet.ground import Arrival, Ground, Stake
@@ -39,6 +40,8 @@ from zenp2p.vote_file import VoteFile
 
 CARRIED = 7
 """Zatoshi carried into the first list: 24 rewards divide evenly by 12 responses, and a rest must be seen."""
+FEES = COIN
+"""On a stake of a network of many groups, beside what it must hold: for what its owner says on the chain."""
 TREASURY_KEYS = 5
 TREASURY_REQUIRED = 2
 STAKES = "stakes"
@@ -136,7 +139,7 @@ def many_posts(nodes: int) -> tuple[Post, ...]:
             "honest",
             f"127.0.0.{10 + n}",
             n <= founders,
-            DEVNET.stake,
+            DEVNET.stake + FEES,
         )
         for n in range(1, nodes + 1)
     )
