@@ -85,6 +85,9 @@ def _add_groups(groups: argparse.ArgumentParser) -> None:
         choices=list(GroupPlant),
         help="break one rule on purpose, in a small network",
     )
+    groups.add_argument(
+        "--abandoned", type=_count(0, 100), default=0, help="percent of runs in which a group stops for good"
+    )
     groups.add_argument("--json", action="store_true", help="print nothing but one JSON line")
     groups.set_defaults(run=_run_groups)
 
@@ -94,6 +97,8 @@ def _run_groups(given: argparse.Namespace) -> int:
     first = 0 if given.plant is None else PLANTS[given.plant].seed
     wanted = {"nodes": given.nodes, "group_size": given.group_size, "events": given.events}
     options = replace(options, **{name: number for name, number in wanted.items() if number is not None})
+    if given.abandoned:
+        options = replace(options, abandon_probability=given.abandoned / 100)
     first = first if given.seed is None else given.seed
     seeds = range(first, first + given.seeds)
     report, seconds = run_group_seeds(seeds, options, _tell, given.jobs)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from simulations.chain import View
 from simulations.founding import found
+from simulations.group_newcomer import follow
 from simulations.group_options import GroupOptions
 from simulations.group_plants import PLANTS, planted_in_groups
 from simulations.host import Host
@@ -131,17 +132,21 @@ class GroupsRun:
                     seen[lives.digest()] = None
                     yield tuple(head.prefix for head in lives.heads())
 
-    def run(self) -> GroupsOutcome:
-        """Run to the end."""
+    def run(self) -> list[str]:
+        """Run to the end; return what has not come to rest."""
         self.population.start()
         self.miner.start()
         while self.watch.ledger.links < self.options.events and self._has_patience():
             self.scheduler.run_until(self.scheduler.now_ms + SLICE_MS)
             self.population.keep_deciding()
             if self._has_seen_plant():
-                return self._outcome([])
-        pending = self._rest()
-        return self._outcome(pending)
+                return []
+        return self._rest()
+
+    def follow(self) -> None:
+        """Let somebody who was never there take all blocks."""
+        tip = View(self.miner.tip)
+        self.watch.complain(follow(self.founding, tip, self.watch.certified, self.watch.ledger))
 
     def _has_seen_plant(self) -> bool:
         plant = self.options.plant_in_groups
@@ -193,7 +198,8 @@ class GroupsRun:
             if not self.watch.ledger.judged.is_whole(seq):
                 yield f"challenge {seq} is judged for {self.watch.ledger.judged.regions(seq)} only"
 
-    def _outcome(self, pending: list[str]) -> GroupsOutcome:
+    def outcome(self, pending: list[str]) -> GroupsOutcome:
+        """Return what came of it."""
         ledger = self.watch.ledger
         groups = ledger.groups.values()
         members = [ledger.seats[key].age for group in groups for key in group.members]
@@ -226,4 +232,7 @@ def _lodgers(options: GroupOptions, rng: random.Random) -> dict[int, int]:
 def run_groups(seed: int, options: GroupOptions) -> GroupsOutcome:
     """Run one seed."""
     with planted(options.plant), planted_in_groups(options.plant_in_groups), shared_work() as shared:
-        return GroupsRun(seed, options, shared).run()
+        run = GroupsRun(seed, options, shared)
+        pending = run.run()
+    run.follow()
+    return run.outcome(pending)

@@ -171,10 +171,12 @@ class Population:
             self._scheduler.after(self._options.abandon_every_ms, self._abandon)
             return
         voters = self._ledger.voters(stopping)
-        there = [key for key in voters if self._serves(key)]
-        for key in self._rng.sample(there, len(there)):
-            if not self._decides(voters, [other for other in there if self._serves(other)]):
-                break
+        left = [key for key in voters if self._by_key[key].number not in self.gone]
+        honest = [key for key in left if self._by_key[key].number not in self._byzantine]
+        for key in self._rng.sample(honest, len(honest)):
+            if not self._decides(voters, left):
+                break  # not even with those who are down for a while, or lie
+            left.remove(key)
             self.gone[self._by_key[key].number] = None
             self._by_key[key].leave()
         self.abandoned[stopping.prefix] = None

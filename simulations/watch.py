@@ -6,7 +6,7 @@ Spec: `spec/simulation.md`.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from protocol.group.data_block import (
     CertifiedBlock,
@@ -111,6 +111,16 @@ class Watch:
             while self._view.step_towards(block) is not None:
                 pass
 
+    @property
+    def certified(self) -> Iterable[bytes]:
+        """The certified blocks, in the order in which they were first seen."""
+        return self._certified.keys()
+
+    def complain(self, breaches: Iterable[Breach]) -> None:
+        """Take what somebody else has found."""
+        for law, what in breaches:
+            self._break(law, what)
+
     # What is made of it.
 
     def _break(self, law: str, what: str) -> None:
@@ -156,8 +166,7 @@ class Watch:
         if isinstance(payload, VerdictPayload):
             self._challenges[hashed] = payload.seq
         self.blocks += 1
-        for law, what in breaches:
-            self._break(law, what)
+        self.complain(breaches)
 
     def _take_list(self, data: bytes) -> None:
         header = decode_list_file(data).header

@@ -2,13 +2,18 @@
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
 
+from protocol.codec import encode
+from protocol.codec import replace as replace_fields
+from protocol.group.data_block import decode_certified
 from simulations.__main__ import main
-from simulations.group_laws import LAWS, Standing
+from simulations.chain import View
+from simulations.group_laws import CERTIFICATES, LAWS, Standing
+from simulations.group_newcomer import follow
 from simulations.group_options import GroupOptions
 from simulations.groups import GroupsRun, run_groups
 from simulations.ledger import Ledger
@@ -20,12 +25,16 @@ SMALL = GroupOptions(nodes=14, group_size=4, events=12, faults=frozenset(), leav
 
 
 @pytest.fixture(scope="module")
-def standing() -> Iterator[Standing]:
+def whole_run() -> Iterator[GroupsRun]:
     with shared_work() as shared:
         run = GroupsRun(1, SMALL, shared)
-        outcome = run.run()
-        assert not outcome.violations
-        yield run.watch.standing
+        assert not run.run() and not run.watch.violations
+        yield run
+
+
+@pytest.fixture
+def standing(whole_run: GroupsRun) -> Standing:
+    return whole_run.watch.standing
 
 
 def test_a_small_network_comes_to_its_end_and_keeps_the_laws() -> None:
@@ -40,6 +49,13 @@ def test_the_command_says_it_in_one_line_and_exits_by_it(capsys: pytest.CaptureF
     assert report["violations"] == 0 and report["events"] >= 6
     assert sum(report["sizes"].values()) == report["groups"]
     assert code == (1 if report["stalled"] else 0)
+
+
+def test_the_command_lets_groups_stop_when_it_is_asked_to(capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = ["--nodes", "20", "--group-size", "3", "--events", "60", "--seed", "7", "--abandoned", "100"]
+    code = main(["groups", *wanted, "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert code == 0 and report["absorbed"] >= 1 and report["violations"] == 0
 
 
 def test_a_seed_is_the_run_to_the_byte() -> None:
@@ -64,6 +80,24 @@ def test_a_group_that_shows_itself_is_never_absorbed() -> None:
     outcome = run_groups(STOPS_AT, options)
     assert not outcome.violations and not outcome.absorbed
     assert any("absorbed" in text for text in outcome.pending)
+
+
+def followed(run: GroupsRun, blocks: Sequence[bytes]) -> list[str]:
+    """The laws that are broken when a newcomer takes these blocks."""
+    found = follow(run.founding, View(run.miner.tip), blocks, run.watch.ledger)
+    return [law for law, _ in found]
+
+
+def test_a_newcomer_takes_every_block_and_none_that_is_not_certified(whole_run: GroupsRun) -> None:
+    blocks = list(whole_run.watch.certified)
+    assert followed(whole_run, blocks) == []
+    last = decode_certified(blocks[-1])
+    without = [data for data in blocks if decode_certified(data).block != last.block]
+    assert CERTIFICATES in followed(whole_run, without)
+    (signer, _), *others = last.certificate.signatures
+    bent = replace_fields(last.certificate, signatures=((signer, bytes(64)), *others))
+    forged = encode(replace_fields(last, certificate=bent))
+    assert CERTIFICATES in followed(whole_run, [*without, forged])
 
 
 def two_prefixes(standing: Standing) -> None:
