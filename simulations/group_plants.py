@@ -195,9 +195,9 @@ def _blame_everybody(incoming: Incoming, error: ProtocolError) -> list[Effect]:
 
 SMALL = GroupOptions(nodes=16, group_size=3, events=40, faults=frozenset(), leave_every_ms=1_000_000_000)
 """Founders enough to split, and some that come; nobody fails."""
-LOSSES = {"nodes": 14, "group_size": 4, "leave_every_ms": 4_000, "events": 40, "longest_ms": 60_000}
+LOSSES = {"nodes": 14, "group_size": 4, "leave_every_ms": 4_000, "events": 40, "longest_ms": 120_000}
 """Members leave, so that groups come together."""
-STOPPED = {"nodes": 20, "events": 60, "abandon_probability": 1.0, "longest_ms": 90_000}
+STOPPED = {"nodes": 20, "events": 60, "abandon_probability": 1.0, "longest_ms": 180_000}
 """A group stops, and is absorbed."""
 PLANTS: dict[GroupPlant, Planted] = {
     GroupPlant.SHARE_ADDRESS: Planted(
@@ -258,7 +258,7 @@ PLANTS: dict[GroupPlant, Planted] = {
     GroupPlant.DEAF: Planted(
         seats.ABSORBED,
         tuple((owner, "signs_of_life", _nobody) for owner in (absorption, standoff)),
-        {**STOPPED, "answer_probability": 1.0, "longest_ms": 45_000, "patience_ms": 3_000},
+        {**STOPPED, "answer_probability": 1.0, "longest_ms": 90_000, "patience_ms": 6_000},
         seed=4,
     ),
     GroupPlant.ANOTHER_CHAIN: Planted(watch.AGREEMENT, ((GroupMachine, "_apply", _some_see_another_chain),)),

@@ -160,8 +160,9 @@ class GroupsRun:
         self.population.heal()
         self.network.heal()
         deadline = self.scheduler.now_ms + self.options.patience_ms
-        while self._awaits_absorption() and self.scheduler.now_ms < deadline:
+        while self.population.stopped() and self.scheduler.now_ms < deadline:
             self.scheduler.run_until(self.scheduler.now_ms + SLICE_MS)
+            self.population.keep_deciding()
         last, deadline = self.miner.tip.height + REST_BLOCKS, self.scheduler.now_ms + self.options.patience_ms
         pending = ["not begun"]
         while pending and self.scheduler.now_ms < deadline:
@@ -172,16 +173,12 @@ class GroupsRun:
                 pending = list(self._pending())
         return pending
 
-    def _awaits_absorption(self) -> bool:
-        """Whether a group has stopped that was not absorbed yet."""
-        return self.watch.ledger.absorbed < len(self.population.abandoned)
-
     def _pending(self) -> Iterator[str]:
         """Yield what is not decided yet, at whom."""
         if self.watch.ledger.links < self.options.events:
             yield f"{self.watch.ledger.links} events of {self.options.events}"
-        if self._awaits_absorption():
-            yield f"of {list(self.population.abandoned)} {self.watch.ledger.absorbed} are absorbed"
+        for prefix in self.population.stopped():
+            yield f"group {prefix!r} has stopped and is not absorbed"
         heads: Counter[bytes] = Counter()
         for host in self.population.staying():
             if host.node is None:

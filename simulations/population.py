@@ -54,8 +54,8 @@ class Population:
         """Who went for good."""
         self._deregistered: dict[int, None] = {}
         """Of them those who said so."""
-        self.abandoned: dict[str, None] = {}
-        """The prefixes of groups that were made to stop."""
+        self._abandoned: dict[str, int] = {}
+        """The groups that were made to stop, and at what height they stood."""
         self._close(byzantine, counts)
 
     def _close(self, byzantine: Sequence[int], counts: FaultCounts) -> None:
@@ -82,6 +82,11 @@ class Population:
         if options.has(Fault.CRASHES):
             self._again(options.crash_every_ms, self._crash)
 
+    def stopped(self) -> list[str]:
+        """Return the groups that were made to stop and are not absorbed yet."""
+        ends = {void.prefix: void.above for void in self._ledger.voids}
+        return [prefix for prefix, height in self._abandoned.items() if ends.get(prefix, -1) < height]
+
     def keep_deciding(self) -> None:
         """Let no group fall below what its liveness rests on: more than two thirds that serve.
 
@@ -89,8 +94,9 @@ class Population:
         first who is down comes back, then who went without a word, and at last a liar is honest from now on.
         Of a group that was abandoned nobody does.
         """
+        stopped = self.stopped()
         for prefix, group in list(self._ledger.groups.items()):
-            if any(overlap(prefix, one) for one in self.abandoned):
+            if any(overlap(prefix, one) for one in stopped):
                 continue
             for voters in self._ledger.certifiers(group):
                 while not self._decides(voters, list(filter(self._serves, voters))):
@@ -179,7 +185,7 @@ class Population:
             left.remove(key)
             self.gone[self._by_key[key].number] = None
             self._by_key[key].leave()
-        self.abandoned[stopping.prefix] = None
+        self._abandoned[stopping.prefix] = stopping.height
 
     def _may_absorb(self, group: Group) -> bool:
         """Whether a group decides, and is too small to split before it has summoned its sibling."""

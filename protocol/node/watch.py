@@ -173,8 +173,6 @@ class Watch:
         prefixes = (machine.state.prefix for machine in self._groups)
         if theirs is None or ours.prefix not in reporting(prefixes, told.block.prefix, hashed):
             raise NotAMember("others report this block, or nobody any more")
-        if told.forwarder == self._signer.operator_key:
-            raise NotAMember("it was ours to forward, before we moved here")
         resend = Resend(
             network=ours.network,
             prefix=told.block.prefix,

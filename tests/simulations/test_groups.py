@@ -76,7 +76,7 @@ def test_a_group_that_has_stopped_is_absorbed_and_its_members_return() -> None:
 
 
 def test_a_group_that_shows_itself_is_never_absorbed() -> None:
-    options = replace(STOPPING, events=40, answer_probability=1.0, longest_ms=60_000, patience_ms=10_000)
+    options = replace(STOPPING, events=40, answer_probability=1.0, longest_ms=90_000, patience_ms=6_000)
     outcome = run_groups(STOPS_AT, options)
     assert not outcome.violations and not outcome.absorbed
     assert any("absorbed" in text for text in outcome.pending)

@@ -50,9 +50,6 @@ class Scene:
         for sender in senders:
             watch.heard(self.hashed, self.block, OperatorKey(sender), now)
 
-    def operator(self, key: bytes) -> Operator:
-        return next(one for prefix in "01" for one in self.network.of(prefix) if one.key == key)
-
     def said(self, watch: Watch, now: int = LATER) -> list[bytes]:
         return [effect.data for effect in watch.due(now) if isinstance(effect, Publish)]
 
@@ -183,14 +180,6 @@ def test_made_up_blocks_silence_a_watch_for_so_many_blocks_only_and_fill_no_memo
 def test_who_has_no_vote_reports_nobody(scene: Scene) -> None:
     peer = scene.network[scene.network.of("1")[0]]
     watch = Watch(scene.network.genesis, operator(77).signer, scene.network.chain, peer.node.groups)
-    watch._began_at = Height(0)
-    scene.hear(watch, scene.order[1])
-    assert watch.due(LATER) == []
-
-
-def test_nobody_reports_itself_for_a_block_of_the_group_that_it_came_from(scene: Scene) -> None:
-    peer, signer = scene.network[scene.network.of("1")[0]], scene.operator(scene.order[0]).signer
-    watch = Watch(scene.network.genesis, signer, scene.network.chain, peer.node.groups)
     watch._began_at = Height(0)
     scene.hear(watch, scene.order[1])
     assert watch.due(LATER) == []
