@@ -8,9 +8,11 @@ left comes to rest. The same seed and options give the same trace, to the byte. 
 import random
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from simulations.chain import View
+from simulations.collecting import rare_collections
 from simulations.founding import found
 from simulations.group_newcomer import follow
 from simulations.group_options import GroupOptions
@@ -228,8 +230,11 @@ def _lodgers(options: GroupOptions, rng: random.Random) -> dict[int, int]:
 
 def run_groups(seed: int, options: GroupOptions) -> GroupsOutcome:
     """Run one seed."""
-    with planted(options.plant), planted_in_groups(options.plant_in_groups), shared_work() as shared:
-        run = GroupsRun(seed, options, shared)
+    with ExitStack() as stack:
+        stack.enter_context(rare_collections())
+        stack.enter_context(planted(options.plant))
+        stack.enter_context(planted_in_groups(options.plant_in_groups))
+        run = GroupsRun(seed, options, stack.enter_context(shared_work()))
         pending = run.run()
     run.follow()
     return run.outcome(pending)

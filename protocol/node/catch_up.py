@@ -125,7 +125,8 @@ class CatchUp:
         """
         held, period = self._groups.held, self._lister.period
         blocks = status.blocks
-        if status.heads != self._groups.archive.lives.digest() and (blocks == held or self._groups.lacks):
+        may_differ = blocks == held or self._groups.lacks
+        if may_differ and status.heads != self._groups.archive.lives.digest():
             blocks = max(blocks, held) + 1  # each of us has what the other lacks
         if blocks > held or status.lists > period:
             self._remember(neighbour)

@@ -339,7 +339,7 @@ class Groups(LiveGroups):
                 effects += self._on_applied(hashed, block, now)
                 if overlap(block.prefix, self.own.state.prefix):
                     self.own.moved()
-                else:
+                elif block.kind is not Kind.LINK:
                     self.own.stir()
         return effects
 

@@ -16,6 +16,7 @@ from protocol.errors import InvalidProof, MalformedMessage, ProtocolError, Wrong
 from protocol.genesis import Genesis, network_id
 from protocol.group.data_block import (
     DataBlock,
+    Kind,
     RegisterPayload,
     RelocatePayload,
     VerdictPayload,
@@ -139,7 +140,8 @@ class Node:
         self._has_moved = True
         """Whether the chain or our group went on since we last looked with whom we decide."""
         self._is_stirred = False
-        """Whether another group did: what that means for us can wait for the next tick."""
+        """Whether another group did: what that means for us can wait for a round."""
+        self._look_at = 0
         self.registrar = Registrar(genesis, everybody, records)
         self.forwarding = Forwarding(self.network, self.operator_key, everybody, chain, genesis.parameters)
         self.groups = Groups(genesis, signer, chain, records, guard, self.forwarding)
@@ -234,7 +236,8 @@ class Node:
         effects += self.groups.tick(self._now, votes=not self.lister.contradicted)
         effects += self.lister.tick(self._now, votes=not self.group.contradicted)
         effects += self.seating.tick(self._now)
-        if self._is_stirred:
+        if self._is_stirred and self._now >= self._look_at:
+            self._look_at = self._now + self.genesis.parameters.round_milliseconds
             self._is_stirred, self._has_moved = False, True
             effects += self.seating.look()
         return self._settle(effects) + self.catch_up.ask(self._now)
@@ -420,7 +423,7 @@ class Node:
                 self._has_moved = True
                 effects += self.seating.look()
             else:
-                self._is_stirred = True
+                self._is_stirred = self._is_stirred or any(one.kind is not Kind.LINK for one in decided)
         has_moved, self._has_moved = self._has_moved, False
         if not has_moved:
             return effects + self.forwarding.due(self._now)
