@@ -1,7 +1,7 @@
 """Python's search for reference cycles, seldom: it looks through all machines' objects each time.
 
 Answers for: within the context new objects are looked through as always, only less often, and old ones
-hardly ever; afterwards everything is as before. What is kept alive is nobody's business here.
+hardly ever; afterwards everything is as before, and clean. What is kept alive is nobody's business here.
 Spec: `spec/simulation.md`.
 """
 
@@ -22,3 +22,4 @@ def rare_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
+        gc.collect()

@@ -113,6 +113,9 @@ class Tracker:
                 self._judge.move(opened)
                 self._keep_own(opened, effects)
             self._reopen(view)
+            for opened in self._current():
+                if self._tip >= opened.challenge.judged_at:
+                    effects += self._judge.observe(opened)
         return effects
 
     def _reopen(self, view: GroupView) -> None:
