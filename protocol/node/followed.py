@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from protocol.chain.view import ChainView
 from protocol.errors import InvalidBlock, NotYetKnown, ProtocolError, StaleMessage, Stranded
-from protocol.group.data_block import CertifiedBlock, block_hash, decode_block
+from protocol.group.data_block import CertifiedBlock, Kind, block_hash, decode_block
 from protocol.group.data_chain import DataChain
 from protocol.group.quorum import Electorate
 from protocol.node.archive import Archive
@@ -50,8 +50,8 @@ class FollowedChain:
 
     @property
     def wants_more(self) -> bool:
-        """Whether the chain may go on with blocks that are not here."""
-        return not (self.refuted or self.state.is_closed)
+        """Whether the chain may go on with blocks that are not here: after a MERGE with ABSORB blocks."""
+        return not self.refuted and self.state.closed_by in (None, Kind.MERGE)
 
     @property
     def held(self) -> int:

@@ -12,7 +12,7 @@ from protocol.group.data_block import (
 )
 from protocol.group.summons import encode_life, encode_summons, summons_of
 from protocol.units import Hash32
-from tests.support.many_groups import same_everywhere, standing, stored
+from tests.support.many_groups import convict, same_everywhere, standing, stored
 from tests.support.node_cluster import Cluster
 from tests.support.parted import TERM, Parted
 
@@ -58,6 +58,22 @@ def test_whoever_was_away_follows_and_sees_that_it_is_no_member() -> None:
     assert same_everywhere(parted.cluster)
     node = parted.peer(far=True).node
     assert node.group.state.prefix == "" and node.operator_key in node.group.state.left
+
+
+def test_who_missed_nothing_but_what_followed_a_merge_follows_all_the_same() -> None:
+    """The last block of 0 that it has ended 0's chain, and yet its ABSORB blocks come after."""
+    parted = Parted()
+    far = {one.key for one in parted.far}
+    parted.cluster.drops = lambda sender, to, data: sender in far
+    for one in parted.near[1:]:
+        convict(parted.cluster, one)
+    parted.cluster.mine(4)
+    assert parted.state("0").closed_by is parted.state("0", far=True).closed_by is Kind.MERGE
+    parted.cluster.cut = set(far)
+    absorbed(parted)
+    assert parted.live(far=True) == ["0", "1"]
+    parted.heal()
+    assert same_everywhere(parted.cluster) and parted.live(far=True) == [""]
 
 
 def test_its_members_return_without_a_vote() -> None:
