@@ -7,7 +7,7 @@ left comes to rest. The same seed and options give the same trace, to the byte. 
 
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -158,29 +158,35 @@ class GroupsRun:
         return self.scheduler.now_ms < self.options.longest_ms
 
     def _rest(self) -> list[str]:
-        """Let everything come to rest; return what does not."""
+        """Let everything come to rest; return what does not.
+
+        The chain goes on until all is judged: who comes to be a judge says its word when a block joins.
+        """
         self.population.heal()
         self.network.heal()
-        deadline = self.scheduler.now_ms + self.options.patience_ms
-        while self.population.stopped() and self.scheduler.now_ms < deadline:
-            self.scheduler.run_until(self.scheduler.now_ms + SLICE_MS)
-            self.population.keep_deciding()
-        last, deadline = self.miner.tip.height + REST_BLOCKS, self.scheduler.now_ms + self.options.patience_ms
-        pending = ["not begun"]
-        while pending and self.scheduler.now_ms < deadline:
-            self.scheduler.run_until(self.scheduler.now_ms + SLICE_MS)
-            self.population.keep_deciding()
-            if self.miner.tip.height >= last:
-                self.miner.stop()
-                pending = list(self._pending())
-        return pending
+        self._wait(lambda: not self.population.stopped())
+        goal = self.miner.tip.height + REST_BLOCKS
+        self._wait(lambda: self.miner.tip.height >= goal and not any(self._unjudged(goal)))
+        self.miner.stop()
+        self._wait(lambda: not any(self._differing()))
+        return [*self._lacking(), *self._differing(), *self._unjudged(goal)]
 
-    def _pending(self) -> Iterator[str]:
-        """Yield what is not decided yet, at whom."""
+    def _wait(self, is_done: Callable[[], bool]) -> None:
+        """Go on until something is done, or for as long as there is patience."""
+        deadline = self.scheduler.now_ms + self.options.patience_ms
+        while not is_done() and self.scheduler.now_ms < deadline:
+            self.scheduler.run_until(self.scheduler.now_ms + SLICE_MS)
+            self.population.keep_deciding()
+
+    def _lacking(self) -> Iterator[str]:
+        """Yield what should have come about."""
         if self.watch.ledger.links < self.options.events:
             yield f"{self.watch.ledger.links} events of {self.options.events}"
         for prefix in self.population.stopped():
             yield f"group {prefix!r} has stopped and is not absorbed"
+
+    def _differing(self) -> Iterator[str]:
+        """Yield who is not where the others are."""
         heads: Counter[bytes] = Counter()
         for host in self.population.staying():
             if host.node is None:
@@ -189,13 +195,16 @@ class GroupsRun:
                 heads[host.node.groups.archive.lives.digest()] += 1
         if len(heads) > 1:
             yield f"the data chains have {len(heads)} heads: {heads.most_common(3)}"
+
+    def _unjudged(self, tip: int) -> Iterator[str]:
+        """Yield the challenges that could be judged at a height of the chain, and are not."""
         parameters = self.founding.genesis.parameters
         first = self.founding.genesis.first_challenge_height // parameters.challenge_every
-        tip = self.miner.tip.height
         last = (tip - parameters.response_window - parameters.burial) // parameters.challenge_every
+        judged = self.watch.ledger.judged
         for seq in range(first, last + 1):
-            if not self.watch.ledger.judged.is_whole(seq):
-                yield f"challenge {seq} is judged for {self.watch.ledger.judged.regions(seq)} only"
+            if not judged.is_settled(seq):
+                yield f"challenge {seq} is judged for {judged.regions(seq)} only"
 
     def outcome(self, pending: list[str]) -> GroupsOutcome:
         """Return what came of it."""

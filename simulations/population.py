@@ -172,8 +172,7 @@ class Population:
         if self._healed:
             return
         stopping = self._rng.choice(list(self._ledger.groups.values()))
-        beside = self._ledger.groups.get(sibling(stopping.prefix)) if stopping.prefix else None
-        if beside is None or not self._may_absorb(beside) or stopping.ending is not None:
+        if not self._may_be_absorbed(stopping):
             self._scheduler.after(self._options.abandon_every_ms, self._abandon)
             return
         voters = self._ledger.voters(stopping)
@@ -187,11 +186,16 @@ class Population:
             self._by_key[key].leave()
         self._abandoned[stopping.prefix] = stopping.height
 
-    def _may_absorb(self, group: Group) -> bool:
-        """Whether a group decides, and is too small to split before it has summoned its sibling."""
-        voters = self._ledger.voters(group)
-        is_small = len(voters) <= 2 * self._ledger.size
-        return is_small and group.ending is None and self._decides(voters, list(filter(self._serves, voters)))
+    def _may_be_absorbed(self, group: Group) -> bool:
+        """Whether a group's sibling, or both halves of it, are there and decide."""
+        if not group.prefix or group.ending is not None:
+            return False
+        beside, groups = sibling(group.prefix), self._ledger.groups
+        there = [groups[one] for one in (beside, beside + "0", beside + "1") if one in groups]
+        if len(there) != (1 if beside in groups else 2) or any(one.ending for one in there):
+            return False
+        voters = [self._ledger.voters(one) for one in there]
+        return all(self._decides(one, list(filter(self._serves, one))) for one in voters)
 
     def _crash(self) -> None:
         """Let a node crash, and come back soon or late."""

@@ -55,6 +55,8 @@ class Judged:
         """By challenge: the blocks that judge it."""
         self._lapsed: dict[int, list[str]] = {}
         """By challenge: regions that nobody judges any more."""
+        self._excused: dict[int, list[str]] = {}
+        """By challenge: regions that somebody may have waited too long with to judge them."""
         self._since: dict[bytes, int] = {}
         """By registered operator: from which chain height on."""
         self._stakes: dict[bytes, bytes] = {}
@@ -139,6 +141,15 @@ class Judged:
         said = self._said.pop(hashed, None)
         if said is not None:
             self._of[said.seq].remove(hashed)
+
+    def excuse(self, region: str, last_height: int) -> None:
+        """Let it be no fault if what of a region is not judged, up to a chain height, never is."""
+        for seq in range(self._first, last_height // self._every + 1):
+            self._excused.setdefault(seq, []).extend(_rest(region, self.regions(seq)))
+
+    def is_settled(self, seq: int) -> bool:
+        """Whether nothing of a challenge is left that has to be judged."""
+        return not _rest("", self.regions(seq) + self._excused.get(seq, []))
 
     def lapse(self, region: str, last_height: int) -> None:
         """Let nobody judge what of a region is not judged, up to the challenge after a chain height."""

@@ -130,6 +130,8 @@ def _take(seats: Seats, group: Group, block: DataBlock, opened: Summoned, what: 
     for key in stopped:
         seats.retire(key, seats.stood[opened.prefix, opened.height][1])
     seats.voids.append(void)
+    if group.ending is not None:  # it could judge nothing since, and holds only the latest challenges
+        seats.judged.excuse(group.prefix, block.stamp_height)
     seats.judged.lapse(opened.prefix, block.stamp_height + seats.calendar.burial)
     seats.begin(Group(parent, height, group.head, group.stamp, group.members, links_due=1, counts=False))
     seats.absorbed += 1
