@@ -16,6 +16,9 @@ from simulations.seats_judged import Breach
 UNION_HEIGHTS = 1 << 20
 """So far above its halves a union begins; twice as far a whole that has absorbed a half."""
 
+HELD_CHALLENGES = 6
+"""Of the challenges that nodes hold (`protocol.node.tracker.OPEN_MAX`) for so many there is time still."""
+
 
 def sibling(prefix: str) -> str:
     """Return the prefix that differs in the last bit."""
@@ -64,10 +67,18 @@ def _not_summoning(group: Group, what: str) -> Iterator[Breach]:
 
 def bind(seats: Seats, union: Group) -> None:
     """Let a union take the place of its halves: both have certified its second LINK."""
+    for bit in "01":
+        _excuse(seats, seats.groups[union.prefix + bit], union.stamp)
     del seats.unions[union.prefix]
     for bit in "01":
         del seats.groups[union.prefix + bit]
     seats.begin(union)
+
+
+def _excuse(seats: Seats, half: Group, stamp: int) -> None:
+    """Let a group have waited too long, after its MERGE block, to judge all that fell to it."""
+    if half.ending is not None:
+        seats.judged.excuse(half.prefix, stamp - HELD_CHALLENGES * seats.calendar.every)
 
 
 # Without a sibling that has stopped.
@@ -130,8 +141,7 @@ def _take(seats: Seats, group: Group, block: DataBlock, opened: Summoned, what: 
     for key in stopped:
         seats.retire(key, seats.stood[opened.prefix, opened.height][1])
     seats.voids.append(void)
-    if group.ending is not None:  # it could judge nothing since, and holds only the latest challenges
-        seats.judged.excuse(group.prefix, block.stamp_height)
+    _excuse(seats, group, block.stamp_height)
     seats.judged.lapse(opened.prefix, block.stamp_height + seats.calendar.burial)
     seats.begin(Group(parent, height, group.head, group.stamp, group.members, links_due=1, counts=False))
     seats.absorbed += 1
