@@ -195,9 +195,10 @@ class Host:
         self.boot()
 
     def leave(self) -> None:
-        """Stop for good."""
+        """Stop for good, or until it is booted again."""
         self._life += 1
         self.node = None
+        self._inbox.clear()
         self.network.leave(self.number)
         self._trace.note(self._scheduler.now_ms, "leave", self.number)
 

@@ -196,16 +196,21 @@ class Judge:
 
     # Verdicts.
 
+    def see_whether_ready(self, opened: OpenChallenge, view: GroupView, now: int) -> None:
+        """Note since when there could be verdicts: FINAL has said its word, and what it names is here."""
+        may_be = opened.ready_since is None and view.electorate.is_final(opened.observations)
+        if may_be and opened.complete(view.electorate) is not None:
+            opened.ready_since = now
+
     def judged(self, opened: OpenChallenge, view: GroupView, now: int) -> Judged | None:
         """Return what the verdict block of a challenge that is due can be made of, or None.
 
         It waits a round for the judges that are still missing, then a FINAL set is enough.
         """
-        complete = opened.complete(view.electorate)
-        if complete is None:
+        self.see_whether_ready(opened, view, now)
+        complete = None if opened.ready_since is None else opened.complete(view.electorate)
+        if complete is None or opened.ready_since is None:
             return None
-        if opened.ready_since is None:
-            opened.ready_since = now
         everybody = len(complete[0]) == len(view.electorate)
         if not everybody and now < opened.ready_since + self._parameters.round_milliseconds:
             return None

@@ -231,7 +231,7 @@ class Node:
             is_our_turn = self.catch_up.is_our_turn(self._now // self._repeat_every)
             effects += self.catch_up.tell() if is_our_turn else []
             effects += self.registrar.repeat(all_of_them=is_our_turn) + self.tracker.repeat(self.groups)
-        effects += self.tracker.tick() + self.watch.due(self._now)
+        effects += self.tracker.tick(self.groups, self._now) + self.watch.due(self._now)
         self.resends.look()
         effects += self.groups.tick(self._now, votes=not self.lister.contradicted)
         effects += self.lister.tick(self._now, votes=not self.group.contradicted)

@@ -226,8 +226,13 @@ class Tracker:
             if self._chain.block_hash(challenge.anchor_height) == challenge.anchor_hash:
                 yield opened
 
-    def tick(self) -> list[Effect]:
-        """Dial back those whose responses came."""
+    def tick(self, view: GroupView, now: int) -> list[Effect]:
+        """Dial back those whose responses came; see of which challenge there could be verdicts by now.
+
+        They wait a while for the judges that are missing, and not only from our turn to propose on.
+        """
+        for opened in self._open.values():
+            self._judge.see_whether_ready(opened, view, now)
         return self._judge.dial(self._open.values())
 
     def probed(self, result: ProbeResult) -> list[Effect]:

@@ -104,6 +104,16 @@ def test_what_was_meant_for_the_life_before_is_not_heard_in_the_next() -> None:
     assert host.is_up and not host._inbox
 
 
+def test_who_left_and_is_booted_again_hears_what_comes_from_then_on() -> None:
+    cluster, host = booted()
+    host.hear(Incoming(host.key, host.ip, "", b"\x02garbage"))
+    host.leave()
+    host.boot()
+    host.hear(Incoming(host.key, host.ip, "", b"\x02garbage"))
+    cluster.scheduler.run_until(QUIET.inbox_ms + 10)
+    assert not host._inbox
+
+
 def test_the_longest_chain_is_followed_block_by_block_and_ties_change_nothing() -> None:
     cluster, host = booted()
     first = cluster.founding.first_block

@@ -155,7 +155,7 @@ class Bench:
             if self._queue:
                 self._take(*self._queue.popleft())
             else:
-                dials = [(seat, seat.tracker.tick()) for seat in self.seats.values()]
+                dials = [(seat, seat.tracker.tick(seat.view, 0)) for seat in self.seats.values()]
                 for seat, effects in dials:
                     self.carry(seat, effects)
                 if not self._queue and not any(effects for _, effects in dials):

@@ -229,6 +229,18 @@ def test_who_moves_in_when_its_old_group_has_judged_does_not_keep_the_new_one_fr
     assert {one.challenge.seq for one in bench[movers[0]].tracker.open_challenges()} == {SEQ}
 
 
+def test_verdicts_wait_for_missing_judges_from_when_they_are_possible_on_and_not_from_our_turn() -> None:
+    """Else who proposes rarely would wait in its turn, and propose something that others may not affirm."""
+    bench = two_groups()
+    for seat in bench.seats.values():
+        seat.view.voters = {"0": LEFT, "1": (*RIGHT, LEFT[0])}  # and that one says nothing there
+    bench.mine_to(JUDGED)
+    seat, round_ = bench[RIGHT[0]], DEVNET.round_milliseconds
+    assert len(seat.view.electorate) == 6 and not list(seat.tracker.judged(seat.view, 0))
+    other = bench[RIGHT[1]]
+    assert next(other.tracker.judged(other.view, round_)).challenge.seq == SEQ
+
+
 def test_a_word_is_kept_no_longer_than_a_group_may_ask_for_it() -> None:
     bench = two_groups()
     bench.mine_to(JUDGED)
