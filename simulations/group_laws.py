@@ -21,6 +21,8 @@ from simulations.seats_judged import Breach
 CERTIFICATES = "certificates_hold_from_genesis"
 NETWORK = "groups_are_the_network"
 FULL = 1 << 256
+UNION_LINKS = 2
+"""LINK blocks with which a union begins."""
 
 
 @dataclass
@@ -33,9 +35,21 @@ class Standing:
     views: Callable[[], Iterable[tuple[str, ...]]] = tuple
     """The prefixes of the groups that there are, as each honest node has them."""
 
+    def groups(self) -> dict[str, Group]:
+        """Return the groups by prefix, of halves whose union has certified its first block that union."""
+        groups = dict(self.ledger.groups)
+        for prefix, union in self.ledger.unions.items():
+            if union.links_due < UNION_LINKS:
+                del groups[prefix + "0"], groups[prefix + "1"]
+                groups[prefix] = union
+        return groups
+
     def live(self) -> Iterator[tuple[Group, DataChain]]:
-        """Yield each live group with its state, if any node has one yet."""
-        for prefix, group in sorted(self.ledger.groups.items()):
+        """Yield each live group with its state, if any node has one yet.
+
+        In the place of two halves the union that has begun: who shares an address in it has left already.
+        """
+        for prefix, group in sorted(self.groups().items()):
             state = self.states.get(prefix)
             if state is not None and state.height == group.height:
                 yield group, state
@@ -97,7 +111,7 @@ def law_prefixes_divide_the_network(standing: Standing) -> Iterator[Breach]:
 def law_the_groups_hold_everybody(standing: Standing) -> Iterator[Breach]:
     """The members of all groups, by the states of the nodes, are those who have a member's seat."""
     live = list(standing.live())
-    if len(live) < len(standing.ledger.groups):
+    if len(live) < len(standing.groups()):
         return  # of a group that has just begun there is no state yet
     there = {member.operator_key for _, state in live for member in state.membership.members}
     seated = {key for key, seat in standing.ledger.seats.items() if seat.kept is Kept.MEMBER}

@@ -99,9 +99,26 @@ class Population:
             if any(overlap(prefix, one) for one in stopped):
                 continue
             for voters in self._ledger.certifiers(group):
+                self._keep_liars_few(voters)
                 while not self._decides(voters, list(filter(self._serves, voters))):
                     if not self._bring_back([self._by_key[key] for key in voters]):
                         break
+
+    def _keep_liars_few(self, voters: dict[bytes, int]) -> None:
+        """Let liars be honest in time: what they have said of a block once, they cannot take back.
+
+        Together they must stay below a third though they grow a year older and the oldest other one moves on.
+        """
+        lying = [key for key in voters if self._by_key[key].number in self._lying]
+        others = sorted(voters[key] for key in voters if key not in lying)[:-1]
+        for key in sorted(lying, key=lambda key: -voters[key]):
+            age = sum(voters[one] + 1 for one in lying)
+            if len(others) > 2 * len(lying) and sum(others) > 2 * age:
+                return
+            self._lying.remove(self._by_key[key].number)
+            self._by_key[key].mouth = HonestMouth(self._by_key[key])
+            lying.remove(key)
+            others = sorted((*others, voters[key]))
 
     def _bring_back(self, hosts: Sequence[Host]) -> bool:
         """Let one that does not serve serve again; return whether there is one that can."""
