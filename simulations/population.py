@@ -244,8 +244,9 @@ class Population:
         return 3 * len(there) > 2 * len(voters) and 3 * age > 2 * sum(voters.values())
 
     def _serves(self, key: bytes) -> bool:
+        """Whether others may count on somebody; not on who ever lied, whom they may have stopped hearing."""
         host = self._by_key[key]
-        return host.is_up and host.number not in self.gone and host.number not in self._lying
+        return host.is_up and host.number not in self.gone and host.number not in self._byzantine
 
 
 def choose_byzantine(
