@@ -34,7 +34,7 @@ QUIET = 999
 def clean_run() -> Cluster:
     """One run without faults."""
     with remembered_signatures():
-        cluster = Cluster(2, Options(faults=frozenset()))
+        cluster = Cluster(5, Options(faults=frozenset()))
         outcome = cluster.run()
     assert not outcome.violations and not outcome.pending
     return cluster
@@ -98,7 +98,7 @@ def rewrite_verdict(ended: Ended, operator_key: bytes, reason: Reason) -> None:
 def test_a_clean_run_breaks_no_law_and_there_is_something_to_look_at(ended: Ended) -> None:
     assert not breaches(ended)
     history = ended.history
-    assert len(history.blocks) >= 5 and len(history.lists) >= 2 and len(history.bodies) > 80
+    assert len(history.blocks) >= 5 and len(history.lists) >= 2 and len(history.bodies) > 100
     assert len(history.on_time) > 20 and len(history.reached) > 20 and ended.newcomer.electorates
 
 
