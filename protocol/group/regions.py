@@ -4,6 +4,7 @@ Answers for: a region is a prefix; a set of regions is written as its fewest pre
 sorted. Spec: `spec/group.md`.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
 
 from protocol.group.name import matches
@@ -26,12 +27,23 @@ def falls(regions: Iterable[str], name: bytes) -> bool:
 
 def uncovered(region: str, covered: Iterable[str]) -> tuple[str, ...]:
     """Return what of `region` none of `covered` covers, as the fewest prefixes, sorted."""
-    relevant = [one for one in covered if overlap(one, region)]
-    if any(covers(one, region) for one in relevant):
-        return ()
-    if not relevant:
+    inside = []
+    for one in covered:
+        if region.startswith(one):
+            return ()
+        if one.startswith(region):
+            inside.append(one)
+    return _left(region, sorted(inside))
+
+
+def _left(region: str, inside: list[str]) -> tuple[str, ...]:
+    """Return what of `region` none of the sorted regions `inside` it covers."""
+    if not inside:
         return (region,)
-    return uncovered(region + "0", relevant) + uncovered(region + "1", relevant)
+    if inside[0] == region:
+        return ()
+    middle = bisect_left(inside, region + "1")
+    return _left(region + "0", inside[:middle]) + _left(region + "1", inside[middle:])
 
 
 def is_partition(prefixes: Iterable[str]) -> bool:

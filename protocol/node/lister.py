@@ -79,6 +79,8 @@ class Lister:
         self._topic = topic
         self._began_at = chain.tip()[0]
         self._dirty = True
+        self._has_grown = True
+        """Whether a block joined our chain since we last looked."""
         self._tried_round = 0
         """In which it was last seen whether there is something to propose."""
         self._contradiction: tuple[bytes, Certificate] | None = None
@@ -118,6 +120,7 @@ class Lister:
     def connected(self, height: int) -> list[Effect]:
         """A block joined our chain; where the last list ends it shows whether that still stands."""
         self.moved()
+        self._has_grown = True
         is_last = self._rests_on is not None and height == self._rests_on[0]
         return self._compare_last("reorganised") if is_last else []
 
@@ -204,13 +207,16 @@ class Lister:
         return False
 
     def _offer(self, now: int, *, moved: bool) -> list[Effect]:
-        """Propose the list as far as we hold it in our turn; out of it only see that its time has come.
+        """Propose the list as far as we hold it in our turn; out of it only see that its time has come, with
+        each block of our chain.
 
         All voters would compute the same list at every block otherwise, and one of them proposes it.
         """
         is_our_turn, round_ = self._ballot.is_our_turn(), self._ballot.consensus.round
         has_turned, self._tried_round = is_our_turn and round_ != self._tried_round, round_
-        if not self._ballot.may_propose() or not (moved or has_turned):
+        has_grown, self._has_grown = self._has_grown, False
+        may_be_time = moved or has_turned if is_our_turn else has_grown
+        if not may_be_time or not self._ballot.may_propose():
             return []
         try:
             if not is_our_turn:
