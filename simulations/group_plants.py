@@ -28,7 +28,7 @@ from protocol.group.kinds.links import after_link, with_members
 from protocol.group.membership import Member, Membership
 from protocol.group.quorum import Electorate, JointWeight, Quorum
 from protocol.group.state import Away, GroupState
-from protocol.node import admissions, machine, mover
+from protocol.node import admissions, mover, routing
 from protocol.node.effects import Effect, Incoming, Punish
 from protocol.node.group import GroupMachine
 from protocol.node.groups import Groups
@@ -262,6 +262,6 @@ PLANTS: dict[GroupPlant, Planted] = {
         seed=4,
     ),
     GroupPlant.ANOTHER_CHAIN: Planted(watch.AGREEMENT, ((GroupMachine, "_apply", _some_see_another_chain),)),
-    GroupPlant.BLAME: Planted(watch.TRUST, ((machine, "blame", _blame_everybody),)),
+    GroupPlant.BLAME: Planted(watch.TRUST, ((routing, "blame", _blame_everybody),)),
 }
 """By name."""

@@ -18,7 +18,7 @@ from protocol.group.kinds import partition, registers
 from protocol.group.membership import Membership
 from protocol.group.state import GroupState
 from protocol.group.verdict_block import Judging
-from protocol.node import judge, live_groups, machine, registrar
+from protocol.node import judge, live_groups, registrar, routing
 from protocol.node.archive import Archive
 from protocol.payout import payout_list
 from protocol.payout.claims import VerdictRecord
@@ -169,9 +169,9 @@ def _stood(archive: object, hashed: bytes, *_: object) -> Hashable:
 
 
 SHARED: tuple[tuple[ModuleType | type, str, Key], ...] = (
-    (machine, "unpack", _bytes),
-    (machine, "_decode_statement", _bytes),
-    (machine, "_decode_message", _bytes),
+    (routing, "unpack", _bytes),
+    (routing, "_decode_statement", _bytes),
+    (routing, "_decode_message", _bytes),
     (data_block, "_decode_block", _bytes),
     (data_block, "_decode_payload", _bytes),
     (data_block, "_decode_certified", _bytes),

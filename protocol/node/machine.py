@@ -1,18 +1,15 @@
 """The node machine: one sans-IO object per daemon.
 
-Answers for: which machine sees which input, and that one bad message costs its sender
-and nothing else. It only composes and routes: challenges are `tracker`, waiting registrations
-`registrar`, the data chains `groups`, lists `lister`, catching up `catch_up`; none of them knows
-another's insides. It knows no clock (ticks are handed in), no socket, no disk and no
-randomness. Spec: `spec/node.md`.
+Answers for: which machine sees which input, and what follows from all of them together. It only composes:
+who takes which message is `routing`, challenges are `tracker`, waiting registrations `registrar`, the data
+chains `groups`, lists `lister`, catching up `catch_up`; none of them knows another's insides. It knows no
+clock (ticks are handed in), no socket, no disk and no randomness. Spec: `spec/node.md`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from protocol.chain.view import ChainView
-from protocol.codec import MESSAGE_SIZE_MAX, Decoder, Wire
-from protocol.crypto import SIGNATURE_SIZE, Signer
-from protocol.errors import InvalidProof, MalformedMessage, ProtocolError, WrongNetwork
+from protocol.crypto import Signer
 from protocol.genesis import Genesis, network_id
 from protocol.group.data_block import (
     DataBlock,
@@ -20,16 +17,11 @@ from protocol.group.data_block import (
     RegisterPayload,
     RelocatePayload,
     VerdictPayload,
-    block_hash,
-    decode_block,
-    decode_certified,
     decode_payload,
 )
-from protocol.group.join_request import JoinRequest
 from protocol.group.name import matches
 from protocol.group.regions import overlap
-from protocol.group.resend import Resend
-from protocol.group.vote import LIST_ELECTORATE, Proposal, Vote
+from protocol.group.vote import LIST_ELECTORATE
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.absorbing import Absorbing
 from protocol.node.catch_up import CatchUp
@@ -39,7 +31,6 @@ from protocol.node.effects import (
     Incoming,
     ProbeResult,
     Publish,
-    Punish,
     Subscribe,
     Unsubscribe,
 )
@@ -49,32 +40,17 @@ from protocol.node.groups import Groups
 from protocol.node.kept_peers import KeptPeers
 from protocol.node.lister import Lister
 from protocol.node.messages import (
-    SIGNED,
-    Blocks,
-    BlocksRequest,
-    Forward,
-    ListAnswer,
-    ListRequest,
-    ProofHeld,
-    ProofPart,
-    Receipts,
-    Responses,
-    ResponsesRequest,
-    Status,
     network_topic,
-    unpack,
 )
 from protocol.node.proposals import Candidates
 from protocol.node.pruning import Pruner
 from protocol.node.records import Records
 from protocol.node.registrar import Registrar
 from protocol.node.resends import Resends
+from protocol.node.routing import Parts, Routing
 from protocol.node.seating import Seating
 from protocol.node.tracker import Tracker
 from protocol.node.watch import Watch
-from protocol.tracking.observation import Observation
-from protocol.tracking.registration import Deregistration, Registration
-from protocol.tracking.response import Receipt, Response
 from protocol.units import Hash32, OperatorKey
 
 REPEAT_MILLISECONDS = 2_000
@@ -83,27 +59,6 @@ REPEATS_A_BLOCK = 5
 """How often it does so while a block is mined, where that takes longer: nothing waits for less."""
 DECIDED_AT_ONCE_MAX = 64
 """Blocks that one input can lead to (a group of one decides as it proposes); the next input goes on."""
-RESPONSE_HEAD = b"\x9a\xa8response"
-"""How the body of every response begins: its array header and tag."""
-
-Statement = Response | Receipt | Observation | Vote | Proposal | Registration | JoinRequest | Resend
-Message = (
-    Status
-    | BlocksRequest
-    | Blocks
-    | Forward
-    | ListRequest
-    | ListAnswer
-    | ResponsesRequest
-    | Responses
-    | Receipts
-    | Deregistration
-    | ProofPart
-    | ProofHeld
-)
-
-_decode_statement: Decoder[Statement] = Decoder(Statement, MESSAGE_SIZE_MAX)
-_decode_message: Decoder[Message] = Decoder(Message, MESSAGE_SIZE_MAX)
 
 
 class Node:
@@ -155,36 +110,18 @@ class Node:
         self.lister = Lister(genesis, chain, self.groups, signer, guard, records, everybody, self.absorbing)
         self._pruner = Pruner(self.groups, self.lister) if prunes else None
         self.catch_up = CatchUp(genesis, self.operator_key, self.groups, self.lister, everybody)
-        self._statements = self._by_statement()
-        self._messages = self._by_message()
-
-    def _by_statement(self) -> dict[type, Callable[..., list[Effect]]]:
-        return {
-            Response: self._on_response,
-            Receipt: self._on_receipt,
-            Observation: self._on_observation,
-            Vote: self._on_ballot,
-            Proposal: self._on_ballot,
-            Registration: self._on_entry,
-            JoinRequest: self._on_join_request,
-            Resend: self._on_resend,
-        }
-
-    def _by_message(self) -> dict[type, Callable[..., list[Effect]]]:
-        return {
-            Status: self._on_status,
-            BlocksRequest: self._on_blocks_request,
-            Blocks: self._on_blocks,
-            Forward: self._on_forward,
-            ListRequest: self._on_list_request,
-            ListAnswer: self._on_list_answer,
-            ResponsesRequest: self._on_responses_request,
-            Responses: self._on_responses,
-            Receipts: self._on_receipts,
-            Deregistration: self._on_entry,
-            ProofPart: self._on_proof_part,
-            ProofHeld: self._on_proof_held,
-        }
+        self._parts = Parts(
+            registrar=self.registrar,
+            forwarding=self.forwarding,
+            groups=self.groups,
+            watch=self.watch,
+            resends=self.resends,
+            seating=self.seating,
+            tracker=self.tracker,
+            lister=self.lister,
+            catch_up=self.catch_up,
+        )
+        self._routing = Routing(self.network, everybody, self._parts)
 
     # Inputs.
 
@@ -209,18 +146,7 @@ class Node:
 
     def receive(self, batch: Sequence[Incoming]) -> list[Effect]:
         """Take a batch of messages."""
-        effects: list[Effect] = []
-        on_response = self.tracker.on_response
-        for incoming in batch:
-            data = incoming.data
-            try:
-                if data.startswith(RESPONSE_HEAD, 1 + SIGNATURE_SIZE) and data[0] == SIGNED:
-                    on_response(data[1:], incoming, effects)
-                else:
-                    effects += self._take(incoming)
-            except ProtocolError as error:
-                effects += blame(incoming, error)
-        return self._settle(effects)
+        return self._settle(self._routing.take(batch, self._now))
 
     def tick(self, now_ms: int) -> list[Effect]:
         """Let time pass; milliseconds of any clock that never goes back."""
@@ -279,11 +205,8 @@ class Node:
 
     @property
     def contradicted(self) -> bool:
-        """Whether our group or the network has certified what our own chain contradicts: then we do not vote.
-
-        What another group has certified is for its own voters to look at.
-        """
-        return self.group.contradicted or self.lister.contradicted
+        """Whether our group or the network certified what our own chain contradicts: then we do not vote."""
+        return self._parts.contradicted
 
     def may_vote(self) -> bool:
         """Whether nothing said before this start can be forgotten any more, in any electorate."""
@@ -293,115 +216,7 @@ class Node:
             or silent(self.network, LIST_ELECTORATE, self.lister.period)
         )
 
-    # Routing.
-
-    def _take(self, incoming: Incoming) -> list[Effect]:
-        kind, payload = unpack(incoming.data)
-        if kind == SIGNED:
-            statement = _decode_statement(payload[SIGNATURE_SIZE:])
-            self._check_network(statement)
-            return self._statements[type(statement)](statement, payload, incoming)
-        message = _decode_message(payload)
-        self._check_network(message)
-        return self._messages[type(message)](message, incoming)
-
-    def _check_network(self, message: Wire) -> None:
-        theirs: bytes = message.network  # type: ignore[attr-defined]
-        if theirs != self.network:
-            raise WrongNetwork(f"a message of network {theirs.hex()[:16]}")
-
-    def _on_response(self, _: Response, envelope: bytes, incoming: Incoming) -> list[Effect]:
-        effects: list[Effect] = []
-        self.tracker.on_response(envelope, incoming, effects)
-        return effects
-
-    def _on_receipt(self, receipt: Receipt, envelope: bytes, _: Incoming) -> list[Effect]:
-        return self.tracker.on_receipt(receipt, envelope, self.groups)
-
-    def _on_observation(self, observation: Observation, envelope: bytes, _: Incoming) -> list[Effect]:
-        self.groups.moved()
-        return self.tracker.on_observation(observation, envelope, self.groups)
-
-    def _on_ballot(self, statement: Vote | Proposal, envelope: bytes, _: Incoming) -> list[Effect]:
-        if self.contradicted:
-            return []
-        if statement.electorate == LIST_ELECTORATE:
-            return self.lister.receive(envelope, statement, self._now)
-        self.seating.on_vote(envelope, statement)
-        return self.groups.receive(envelope, statement, self._now)
-
-    def _on_entry(self, *arguments: object) -> list[Effect]:
-        incoming = arguments[-1]
-        assert isinstance(incoming, Incoming)
-        effects = self.registrar.take(incoming.data, self.groups.book)
-        if effects:
-            self.groups.moved()
-        return effects
-
-    def _on_join_request(self, request: JoinRequest, envelope: bytes, _: Incoming) -> list[Effect]:
-        self.seating.on_request(request, envelope)
-        return []
-
-    def _on_proof_part(self, part: ProofPart, incoming: Incoming) -> list[Effect]:
-        return self.seating.on_part(part, incoming)
-
-    def _on_proof_held(self, word: ProofHeld, incoming: Incoming) -> list[Effect]:
-        return self.seating.on_held(word, incoming, self._now)
-
-    def _on_status(self, status: Status, incoming: Incoming) -> list[Effect]:
-        return self.catch_up.on_status(status, incoming.peer, self._now)
-
-    def _on_blocks_request(self, request: BlocksRequest, incoming: Incoming) -> list[Effect]:
-        return self.catch_up.on_blocks_request(request, incoming.peer, self._now)
-
-    def _on_blocks(self, blocks: Blocks, incoming: Incoming) -> list[Effect]:
-        """Take blocks up to the first bad one: what the good ones did must still reach the disk."""
-        effects: list[Effect] = []
-        held = self.groups.held
-        self.seating.on_blocks(blocks.blocks, incoming)
-        for block in blocks.blocks:
-            try:
-                effects += self.groups.take_block(block, self._now)
-            except ProtocolError as error:
-                effects += blame(incoming, error)
-                break
-        self.catch_up.on_blocks(self.groups.held - held)
-        return effects
-
-    def _on_forward(self, forward: Forward, incoming: Incoming) -> list[Effect]:
-        """Take a block that a voter of its group tells everybody of."""
-        effects = self.groups.take_block(forward.certified, self._now)
-        if incoming.topic == self._everybody:
-            body = decode_certified(forward.certified).block
-            hashed, sender = block_hash(body), OperatorKey(forward.sender)
-            if hashed in self.groups.archive:
-                self.forwarding.heard(hashed)
-            self.watch.heard(hashed, decode_block(body), sender, self._now)
-        return effects
-
-    def _on_resend(self, resend: Resend, envelope: bytes, _: Incoming) -> list[Effect]:
-        self.resends.take(resend, envelope)
-        self.groups.moved()
-        return []
-
-    def _on_list_request(self, request: ListRequest, incoming: Incoming) -> list[Effect]:
-        return self.catch_up.on_list_request(request, incoming.peer, self._now)
-
-    def _on_list_answer(self, answer: ListAnswer, _: Incoming) -> list[Effect]:
-        return self.lister.take_file(answer.file, self._now)
-
-    def _on_responses_request(self, request: ResponsesRequest, incoming: Incoming) -> list[Effect]:
-        if not self.catch_up.may_answer(request, incoming.peer, self._now):
-            return []
-        return self.tracker.on_responses_request(request, incoming.peer)
-
-    def _on_responses(self, responses: Responses, _: Incoming) -> list[Effect]:
-        self.groups.moved()
-        return self.tracker.on_responses(responses)
-
-    def _on_receipts(self, shown: Receipts, _: Incoming) -> list[Effect]:
-        self.tracker.on_receipts(shown, self.groups)
-        return []
+    # What follows.
 
     def _settle(self, before: list[Effect]) -> list[Effect]:
         """Let decided blocks reach those whom they concern, and offer what can be decided next.
@@ -469,14 +284,3 @@ class Node:
             effects += self.registrar.settle(self.groups.book)
             effects += self.tracker.on_registrations(block.stamp_height, self.groups)
         return effects
-
-
-def blame(incoming: Incoming, error: ProtocolError) -> list[Effect]:
-    """Drop a message; whoever sent malformed bytes or a wrong proof directly loses its connection.
-
-    Gossip is passed on by honest nodes that could not know, and what is stale, of another network
-    or signed by nobody of weight may be an honest delay.
-    """
-    if not incoming.topic and isinstance(error, MalformedMessage | InvalidProof):
-        return [Punish(incoming.peer, str(error))]
-    return [Announce("message.refused", {"peer": incoming.peer.hex()[:16], "reason": str(error)})]

@@ -18,7 +18,7 @@ from protocol.group.data_block import Kind, decode_block, decode_certified
 from protocol.group.membership import genesis_membership
 from protocol.group.name import bits
 from protocol.group.vote import Proposal
-from protocol.node import machine
+from protocol.node import routing
 from protocol.node.effects import Announce, Incoming, ProbeResult
 from protocol.node.messages import SIGNED, Forward, network_topic, unpack
 from protocol.parameters import MINIMAL, Parameters
@@ -153,16 +153,16 @@ def _name(data: bytes) -> str:
     """Return what a message is."""
     kind, payload = unpack(data)
     if kind == SIGNED:
-        statement = machine._decode_statement(payload[SIGNATURE_SIZE:])
+        statement = routing._decode_statement(payload[SIGNATURE_SIZE:])
         if isinstance(statement, Proposal):
             return f"{decode_block(statement.value).kind.name.lower()} proposal"
         return type(statement).__name__.lower()
-    return type(machine._decode_message(payload)).__name__.lower()
+    return type(routing._decode_message(payload)).__name__.lower()
 
 
 def _forwarded(data: bytes) -> Kind:
     """Return the kind of the block that a FORWARD tells of."""
-    forward = machine._decode_message(unpack(data)[1])
+    forward = routing._decode_message(unpack(data)[1])
     assert isinstance(forward, Forward)
     return decode_block(decode_certified(forward.certified).block).kind
 

@@ -19,9 +19,10 @@ from protocol.errors import StaleMessage
 from protocol.genesis import Genesis
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.effects import Effect, Incoming, Publish, Send, Subscribe
-from protocol.node.machine import RESPONSE_HEAD, Node
+from protocol.node.machine import Node
 from protocol.node.messages import SIGNED, pack_signed
 from protocol.node.records import Records
+from protocol.node.routing import RESPONSE_HEAD
 from protocol.tracking.registration import Registration
 from protocol.tracking.response import Response, decode_response
 from protocol.units import OperatorKey

@@ -21,8 +21,8 @@ from protocol.group.data_chain import DataChain
 from protocol.group.join_proof import JoinProver
 from protocol.group.join_request import build_join_request
 from protocol.node import admissions as module
-from protocol.node.machine import RESPONSE_HEAD
 from protocol.node.messages import PLAIN, ProofPart, pack_plain, pack_signed
+from protocol.node.routing import RESPONSE_HEAD
 from protocol.node.tickets import Moved, Outcome
 from protocol.parameters import MINIMAL
 from protocol.tracking.registration import build_deregistration

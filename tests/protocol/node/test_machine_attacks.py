@@ -86,7 +86,7 @@ def test_a_bug_of_ours_while_a_message_is_taken_is_not_called_the_peers_fault() 
     def broken(*_: object) -> list[object]:
         raise IndexError("ours")
 
-    node._messages[Status] = broken  # type: ignore[assignment]
+    node._routing._messages[Status] = broken  # type: ignore[assignment]
     with pytest.raises(IndexError):
         node.receive([Incoming(STRANGER.key, STRANGER.ip, "", status(cluster, STRANGER, 1))])
 
