@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from protocol.genesis import first_period
+from protocol.node.docket import HELD_MAX
 from protocol.node.machine import Node
-from protocol.node.tracker import OPEN_MAX
 from simulations.byzantine import ForkedMouth
 from simulations.chain import SimulatedBlock
 from simulations.faults import Faults
@@ -185,16 +185,16 @@ class Cluster:
         Only of the first ones: who decides nothing at all is stalled.
         """
         every = PARAMETERS.challenge_every
-        if not self.history.deep or seq > self.options.healing_height // every - OPEN_MAX + LAPSE_CHALLENGES:
+        if not self.history.deep or seq > self.options.healing_height // every - HELD_MAX + LAPSE_CHALLENGES:
             return False
         nodes = [host.node for host in self.honest if host.node is not None]
         held = any(one.challenge.seq == seq for node in nodes for one in node.tracker.open_challenges())
-        return not held and seq <= self.miner.tip.height // every - OPEN_MAX
+        return not held and seq <= self.miner.tip.height // every - HELD_MAX
 
     def _oldest_waiting(self) -> int:
         """Return the first challenge that must be judged: of those that waited longest a node lets go."""
         every = PARAMETERS.challenge_every
-        return max(FIRST_CHALLENGE_HEIGHT // every, self.options.healing_height // every - OPEN_MAX + 1)
+        return max(FIRST_CHALLENGE_HEIGHT // every, self.options.healing_height // every - HELD_MAX + 1)
 
 
 def _byzantine(options: Options, rng: random.Random) -> list[int]:

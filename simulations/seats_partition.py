@@ -17,7 +17,7 @@ UNION_HEIGHTS = 1 << 20
 """So far above its halves a union begins; twice as far a whole that has absorbed a half."""
 
 HELD_CHALLENGES = 6
-"""Of the challenges that nodes hold (`protocol.node.tracker.OPEN_MAX`) for so many there is time still."""
+"""Of the challenges that nodes hold (`protocol.node.docket.HELD_MAX`) for so many there is time still."""
 
 
 def sibling(prefix: str) -> str:

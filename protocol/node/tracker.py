@@ -2,9 +2,9 @@
 
 Answers for: a challenge opens with its anchor and is observed when the block at `judged_at`
 connects (deadlines are heights); what comes for it reaches the challenge that it means; when our
-group changes, open challenges go on from our new seat. Our own answers are `responder`'s, judging
-others `judge`'s; what observations mean is `protocol.tracking.verdict`'s business, the verdict block
-the `group` machine's. Spec: `spec/response.md`, `spec/verdict.md`.
+group changes, open challenges go on from our new seat. What is held at once is `docket`'s, our own answers
+are `responder`'s, judging others `judge`'s; what observations mean is `protocol.tracking.verdict`'s
+business, the verdict block the `group` machine's. Spec: `spec/response.md`, `spec/verdict.md`.
 """
 
 from collections import deque
@@ -16,6 +16,7 @@ from protocol.crypto import SIGNATURE_SIZE, Signer
 from protocol.errors import NotAMember, ProtocolError, StaleMessage
 from protocol.genesis import Genesis, network_id
 from protocol.node.court import GroupView, Judged
+from protocol.node.docket import HELD_MAX, Docket
 from protocol.node.effects import Announce, Effect, Incoming, News, Persist, ProbeResult
 from protocol.node.judge import Judge
 from protocol.node.messages import Receipts, Responses, ResponsesRequest
@@ -39,8 +40,6 @@ from protocol.units import Hash32, OperatorKey
 
 EARLY_MAX = 1_024
 """Responses kept before their challenge opens; beyond it the oldest is dropped (operators repeat them)."""
-OPEN_MAX = 8
-"""Challenges held at once: the one that is open, those that wait for their verdict, other branches."""
 
 
 class Tracker:
@@ -53,8 +52,7 @@ class Tracker:
         self._me = signer.operator_key
         self._chain = chain
         self._records = records
-        self._open: dict[tuple[int, bytes], OpenChallenge] = {}
-        self._newest: OpenChallenge | None = None
+        self._docket = Docket(chain)
         self._tip = self._highest = 0
         """Our last block's height, and the highest one that it ever had."""
         self.voids = Voids()
@@ -75,12 +73,12 @@ class Tracker:
         self._judge.take_seat(view)
         newest = self._tip // self._parameters.challenge_every
         effects: list[Effect] = []
-        for seq in range(max(0, newest - OPEN_MAX), newest + 1):
+        for seq in range(max(0, newest - HELD_MAX), newest + 1):
             opened = self._prepare(seq, view)
             if opened is not None:
-                self._admit(opened)
+                self._docket.admit(opened)
                 effects += self._respond(opened, view)
-        return effects + self._sweep(newest - OPEN_MAX, view)
+        return effects + self._sweep(newest - HELD_MAX, view)
 
     def _sweep(self, oldest: int, view: GroupView) -> list[Effect]:
         """Drop the records of challenges that can never be judged any more, or are judged."""
@@ -109,11 +107,11 @@ class Tracker:
         """
         effects: list[Effect] = []
         if self._judge.take_seat(view):
-            for opened in self._open.values():
+            for opened in self._docket:
                 self._judge.move(opened)
                 self._keep_own(opened, effects)
             self._reopen(view)
-            for opened in self._current():
+            for opened in self._docket.current():
                 if self._tip >= opened.challenge.judged_at:
                     effects += self._judge.observe(opened)
         return effects
@@ -121,14 +119,9 @@ class Tracker:
     def _reopen(self, view: GroupView) -> None:
         """Hold what our group has not judged of late, with what the record has of it."""
         newest = self._tip // self._parameters.challenge_every
-        for seq in range(max(0, newest - OPEN_MAX), newest + 1) if self.is_judge else ():
-            opened = self._prepare(seq, view)
-            if opened is not None:
-                opened.was_open = True
-                self._open[(seq, opened.challenge.anchor_hash)] = opened
-        self._open = dict(sorted(self._open.items()))
-        self._make_room()
-        self._newest = self._last_current()
+        lately = range(max(0, newest - HELD_MAX), newest + 1) if self.is_judge else ()
+        found = (self._prepare(seq, view) for seq in lately)
+        self._docket.resume([opened for opened in found if opened is not None])
 
     def connect(self, height: int, view: GroupView) -> list[Effect]:
         """A block connected: open, observe, answer again what is due."""
@@ -136,7 +129,7 @@ class Tracker:
         effects = self.regroup(view)
         if height % self._parameters.challenge_every == 0:
             effects += self._on_anchor(height // self._parameters.challenge_every, view)
-        for opened in self._current():
+        for opened in self._docket.current():
             if height < opened.challenge.closes:
                 effects += self._judge.dial_again(opened)
             elif height == opened.challenge.closes:
@@ -162,9 +155,9 @@ class Tracker:
             mark = Persist(challenge_prefix(VOID, seq, anchor), b"")
             return [mark, *self.voids.note(seq, anchor, Why.CLOSED_BEFORE)]
         self.voids.restore(seq, anchor)
-        self._admit(opened)
+        self._docket.admit(opened)
         news: News = {"seq": seq, "height": challenge.anchor_height, "anchor": anchor.hex()}
-        effects = [*self._forget_words(seq - OPEN_MAX), Announce("challenge.opened", news)]
+        effects = [*self._forget_words(seq - HELD_MAX), Announce("challenge.opened", news)]
         return effects + self._respond(opened, view) + self._take_early()
 
     def disconnect(self, height: int, block_hash: bytes, view: GroupView) -> list[Effect]:
@@ -176,14 +169,10 @@ class Tracker:
         anchor = Hash32(block_hash)
         if view.judged_anchor(seq) == anchor:
             return self.voids.note(seq, anchor, Why.LEFT_JUDGED)
-        if (seq, anchor) not in self._open:
+        if self._docket.get(seq, anchor) is None:
             return []
-        self._newest = self._last_current()
+        self._docket.look()
         return self.voids.note(seq, anchor, Why.LEFT)
-
-    def _last_current(self) -> OpenChallenge | None:
-        """Return the newest open challenge whose anchor is on the chain."""
-        return max(self._current(), key=lambda opened: opened.challenge.seq, default=None)
 
     def _prepare(self, seq: int, view: GroupView) -> OpenChallenge | None:
         """Return the challenge `seq` of our chain, unless it is before the first one, judged or void."""
@@ -193,11 +182,11 @@ class Tracker:
         challenge = derive_challenge(seq, self._chain, self._parameters)
         if view.is_judged(seq):
             return None
-        key = (seq, challenge.anchor_hash)
-        if key in self._open:
-            return self._open[key]
-        if self._records.get(challenge_prefix(VOID, *key)) is not None:
-            self.voids.note(*key, Why.CLOSED_BEFORE)
+        held = self._docket.get(seq, challenge.anchor_hash)
+        if held is not None:
+            return held
+        if self._records.get(challenge_prefix(VOID, seq, challenge.anchor_hash)) is not None:
+            self.voids.note(seq, challenge.anchor_hash, Why.CLOSED_BEFORE)
             return None
         answers = AnswerKey(challenge, view.registrations(anchor), self._chain, self._parameters)
         opened = OpenChallenge(self._network, answers, self._judge.prefix)
@@ -205,39 +194,18 @@ class Tracker:
         opened.was_open = opened.restore(self._records)
         return opened
 
-    def _admit(self, opened: OpenChallenge) -> None:
-        """Let a challenge be open until it is judged or pushed out."""
-        opened.was_open = True
-        self._open[(opened.challenge.seq, opened.challenge.anchor_hash)] = opened
-        self._make_room()
-        self._newest = opened
-
-    def _make_room(self) -> None:
-        """Drop what is too much: challenges of lost branches first, then the oldest."""
-        while len(self._open) > OPEN_MAX:
-            here = [(one.challenge.seq, one.challenge.anchor_hash) for one in self._current()]
-            lost = [key for key in self._open if key not in here]
-            del self._open[next(iter(lost or self._open))]
-
-    def _current(self) -> Iterator[OpenChallenge]:
-        """Yield the open challenges whose anchors are on the chain."""
-        for opened in tuple(self._open.values()):
-            challenge = opened.challenge
-            if self._chain.block_hash(challenge.anchor_height) == challenge.anchor_hash:
-                yield opened
-
     def tick(self, view: GroupView, now: int) -> list[Effect]:
         """Dial back those whose responses came; see of which challenge there could be verdicts by now.
 
         They wait a while for the judges that are missing, and not only from our turn to propose on.
         """
-        for opened in self._open.values():
+        for opened in self._docket:
             self._judge.see_whether_ready(opened, view, now)
-        return self._judge.dial(self._open.values())
+        return self._judge.dial(self._docket)
 
     def probed(self, result: ProbeResult) -> list[Effect]:
         """A dial-back ended."""
-        return self._judge.probed(result, self._open.values())
+        return self._judge.probed(result, self._docket)
 
     # As an operator.
 
@@ -259,9 +227,10 @@ class Tracker:
 
     def answer_probe(self, peer: OperatorKey, data: bytes, view: GroupView) -> bytes:
         """Return the signed reply to a judge's dial-back; raises `ProtocolError`."""
-        if self._newest is None:
+        newest = self._docket.newest
+        if newest is None:
             raise StaleMessage("no challenge is open")
-        return self._responder.answer_probe(peer, data, self._newest.challenge, view)
+        return self._responder.answer_probe(peer, data, newest.challenge, view)
 
     def receipts(self, seq: int, anchor_hash: bytes) -> dict[OperatorKey, bytes]:
         """Return the receipts that we hold for our response to a challenge, by judge."""
@@ -269,7 +238,7 @@ class Tracker:
 
     def on_receipt(self, receipt: Receipt, envelope: bytes, view: GroupView) -> list[Effect]:
         """Keep a judge's receipt for our own response, our proof; raises `ProtocolError`."""
-        opened = self._open.get((receipt.seq, receipt.anchor_hash))
+        opened = self._docket.get(receipt.seq, receipt.anchor_hash)
         if opened is None or receipt.operator_key != self._me:
             raise StaleMessage("a receipt for nothing of ours that is open")
         if receipt.judge not in view.judges(self._responder.draw(opened.challenge)):
@@ -281,7 +250,7 @@ class Tracker:
     def on_response(self, envelope: bytes, incoming: Incoming, effects: list[Effect]) -> None:
         """Take a response: keep it if it is better than what we hold; who hands it over gets a receipt."""
         try:
-            opened = self._target(envelope)
+            opened = self._docket.meant_by(envelope)
             if not self._judge.is_seated:
                 return
             self._judge.keep(opened, envelope, self._highest, incoming.peer, effects)
@@ -310,37 +279,28 @@ class Tracker:
                 self.on_response(incoming.data[1:], incoming, effects)
         return effects
 
-    def _target(self, envelope: bytes) -> OpenChallenge:
-        """Return the challenge that a response means; one that means none is seen as of the newest."""
-        if self._newest is None:
-            raise StaleMessage("no challenge is open")
-        if len(self._open) == 1:
-            return self._newest
-        response = decode_response(envelope[SIGNATURE_SIZE:])
-        return self._open.get((response.seq, response.anchor_hash), self._newest)
-
     def on_observation(self, observation: Observation, envelope: bytes, view: GroupView) -> list[Effect]:
         """Take what another judge saw; raises `ProtocolError`."""
-        opened = self._open.get((observation.seq, observation.anchor_hash))
+        opened = self._docket.get(observation.seq, observation.anchor_hash)
         if opened is None:
             raise StaleMessage(f"an observation of challenge {observation.seq}")
         return self._judge.hear(opened, observation, envelope, view)
 
     def on_receipts(self, shown: Receipts, view: GroupView) -> None:
         """Hear as a judge what others acknowledged; the good ones count also if it raises `ProtocolError`."""
-        opened = self._open.get((shown.seq, shown.anchor_hash))
+        opened = self._docket.get(shown.seq, shown.anchor_hash)
         if opened is None:
             raise StaleMessage(f"receipts of challenge {shown.seq}")
         self._judge.hear_receipts(opened, shown, view.electorate)
 
     def on_responses_request(self, request: ResponsesRequest, peer: OperatorKey) -> list[Effect]:
         """Hand over responses that an observation names."""
-        opened = self._open.get((request.seq, request.anchor_hash))
+        opened = self._docket.get(request.seq, request.anchor_hash)
         return self._judge.hand_over(opened, request, peer) if opened else []
 
     def on_responses(self, responses: Responses) -> list[Effect]:
         """Take responses that we asked for."""
-        opened = self._open.get((responses.seq, responses.anchor_hash))
+        opened = self._docket.get(responses.seq, responses.anchor_hash)
         if opened is not None:
             for envelope in responses.envelopes:
                 opened.keep_fetched(envelope)
@@ -349,7 +309,7 @@ class Tracker:
     def repeat(self, view: GroupView) -> list[Effect]:
         """Say again what others may have missed, while it still matters."""
         effects: list[Effect] = []
-        for opened in self._current():
+        for opened in self._docket.current():
             if self._tip < opened.challenge.closes:
                 effects += self._responder.repeat(opened, view)
             effects += self._judge.repeat(opened, view)
@@ -359,7 +319,7 @@ class Tracker:
 
     def judged(self, view: GroupView, now: int) -> Iterator[Judged]:
         """Yield what verdict blocks of challenges that are due can be made of, of the oldest one first."""
-        for opened in self._current():
+        for opened in self._docket.current():
             if self._tip < opened.challenge.judged_at or view.is_judged(opened.challenge.seq):
                 continue
             judged = self._judge.judged(opened, view, now)
@@ -376,9 +336,8 @@ class Tracker:
         if judged is None or not view.is_judged(seq):
             return []
         effects: list[Effect] = []
-        for key in [key for key in self._open if key[0] == seq]:
-            effects += self._open.pop(key).forget(self._records, self._me)
-        self._newest = self._last_current()
+        for opened in self._docket.close(seq):
+            effects += opened.forget(self._records, self._me)
         here = self._chain.block_hash(seq * self._parameters.challenge_every)
         if here not in (None, judged):
             effects += self.voids.note(seq, judged, Why.LEFT_JUDGED)
@@ -388,7 +347,7 @@ class Tracker:
     def on_registrations(self, stamp_height: int, view: GroupView) -> list[Effect]:
         """Any group certified registrations: those stamped at or below an open anchor count there."""
         effects: list[Effect] = []
-        for opened in self._current():
+        for opened in self._docket.current():
             challenge = opened.challenge
             if stamp_height <= challenge.anchor_height:
                 registrations = view.registrations(challenge.anchor_height)
@@ -403,7 +362,7 @@ class Tracker:
         First our judges, if we are judged; then, if we are a judge, those who fall to us, by their draws:
         when they are too many for somebody, chance says which.
         """
-        opened = self._newest
+        opened = self._docket.newest
         if opened is None or self._tip >= opened.challenge.judged_at:
             return [], []
         judges: list[OperatorKey] = []
@@ -415,4 +374,4 @@ class Tracker:
 
     def open_challenges(self) -> tuple[OpenChallenge, ...]:
         """Return the challenges that wait for their verdict, oldest first."""
-        return tuple(self._current())
+        return tuple(self._docket.current())

@@ -275,7 +275,7 @@ def test_a_verdict_on_another_anchor_ends_a_challenge_that_was_opened_again() ->
         {"seq": 2, "anchor": old.hex(), "reason": Why.LEFT_JUDGED.value},
         {"seq": 2, "anchor": new.hex(), "reason": Why.JUDGED_BEFORE.value},
     ]
-    assert (2, old) not in node.tracker._open and (2, new) not in node.tracker._open
+    assert not any(node.tracker._docket.get(2, anchor) for anchor in (old, new))
 
 
 def test_what_comes_for_a_lost_anchor_is_not_in_time_by_the_height_of_another_branch() -> None:

@@ -5,10 +5,10 @@ import pytest
 from protocol.codec import decode, encode
 from protocol.errors import MalformedMessage, NotAMember, StaleMessage
 from protocol.node import responder as module
+from protocol.node.docket import HELD_MAX
 from protocol.node.effects import Effect, Incoming, Publish, Send
 from protocol.node.messages import Receipts, ResponsesRequest, group_topic, pack_plain, pack_signed
 from protocol.node.records import OBSERVATION
-from protocol.node.tracker import OPEN_MAX
 from protocol.parameters import DEVNET
 from protocol.tracking.observation import Observation, check_observation
 from protocol.tracking.response import build_probe, check_receipt
@@ -247,11 +247,11 @@ def test_a_word_is_kept_no_longer_than_a_group_may_ask_for_it() -> None:
     bench.certify(EVERYBODY, SEQ)
     seat = bench[LEFT[0]]
     assert [word.seq for word in words(seat)] == [SEQ]
-    for seq in range(SEQ + 1, SEQ + OPEN_MAX + 2):
+    for seq in range(SEQ + 1, SEQ + HELD_MAX + 2):
         bench.mine_to(seq * DEVNET.challenge_every - 1)
         bench.certify(EVERYBODY, seq - 1)
     assert words(seat)[0].seq == SEQ
-    bench.mine_to((SEQ + OPEN_MAX + 1) * DEVNET.challenge_every)
+    bench.mine_to((SEQ + HELD_MAX + 1) * DEVNET.challenge_every)
     assert words(seat)[0].seq == SEQ + 1
 
 

@@ -7,6 +7,7 @@ import pytest
 from protocol.codec import encode, replace
 from protocol.errors import StaleMessage
 from protocol.group.vote import Vote, decode_statement
+from protocol.node.docket import HELD_MAX
 from protocol.node.effects import Incoming, Persist, Send
 from protocol.node.messages import PLAIN, SIGNED, pack_plain, pack_signed
 from protocol.node.records import (
@@ -17,7 +18,6 @@ from protocol.node.records import (
     SIGHTING,
     split_challenge_key,
 )
-from protocol.node.tracker import OPEN_MAX
 from protocol.parameters import MINIMAL
 from protocol.payout.light import trust_from_genesis, verify_list
 from protocol.tracking.response import Response, decode_response
@@ -240,7 +240,7 @@ def test_of_a_judged_challenge_our_word_and_what_it_names_are_kept_for_a_while_a
     assert list(store.iterate(RESPONSE)) == written and not list(store.iterate(SIGHTING))
     ((key, _),) = store.iterate(OBSERVATION)
     assert key.endswith(FOUNDERS[0].key) and list(store.iterate(BLOCK))
-    cluster.mine_to((2 + OPEN_MAX + 1) * cluster.genesis.parameters.challenge_every)
+    cluster.mine_to((2 + HELD_MAX + 1) * cluster.genesis.parameters.challenge_every)
     kept = [split_challenge_key(RESPONSE, key)[0] for key, _ in store.iterate(RESPONSE)]
     assert kept and min(kept) == 3
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from protocol.node.tracker import OPEN_MAX
+from protocol.node.docket import HELD_MAX
 from protocol.parameters import MINIMAL
 from tests.support.deep import Deep
 from tests.support.node_cluster import Cluster
@@ -18,11 +18,11 @@ def test_challenges_of_lost_branches_do_not_push_out_one_that_still_waits() -> N
         cluster.mine_to(anchor)
         for depth in (1, 2):
             cluster.reorganise(depth, salt=bytes([depth]))  # the anchor is another one each time
-    assert len(cluster[FOUNDERS[0]].events("challenge.void")) + 3 > OPEN_MAX
+    assert len(cluster[FOUNDERS[0]].events("challenge.void")) + 3 > HELD_MAX
     alone = cluster[FOUNDERS[0]].node
     waiting = [opened.challenge.seq for opened in alone.tracker.open_challenges()]
     assert waiting == [2, 3, 4, 5]
-    assert len(alone.tracker._open) <= OPEN_MAX
+    assert len(alone.tracker._docket) <= HELD_MAX
 
 
 def test_what_an_observation_names_is_not_exchanged_for_what_comes_after_it() -> None:
@@ -90,7 +90,8 @@ def test_what_comes_after_the_close_is_not_in_time_because_the_anchor_comes_back
 
     network._connect = connect_and_hear  # type: ignore[method-assign]
     network.switch(lost)
-    opened = network[judge].node.tracker._open[(2, network.anchor(2))]
+    opened = network[judge].node.tracker._docket.get(2, network.anchor(2))
+    assert opened is not None
     held = opened.builder.held(late.key)
     assert held is None or held.height >= opened.challenge.closes
     assert len(receipts(network[judge].sent)) == told
