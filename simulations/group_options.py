@@ -36,6 +36,10 @@ class GroupPlant(StrEnum):
     BLAME = "blame-everybody"
 
 
+PERIOD_BLOCKS = 48
+"""Of a period, and as many more for each `LISTED_NODES`: everybody hears everybody's votes on a list."""
+LISTED_NODES = 100
+
 STRIKING = frozenset({Fault.LOSS, Fault.DELAY, Fault.REORDERING, Fault.CRASHES, Fault.BYZANTINE})
 
 
@@ -111,7 +115,7 @@ class GroupOptions(Options):
             challenge_every=4,
             response_window=2,
             burial=1,
-            period_blocks=48,
+            period_blocks=PERIOD_BLOCKS * max(1, self.nodes // LISTED_NODES),
             samples=1,
             dial_back_transactions=2,
             group_size=self.group_size,
