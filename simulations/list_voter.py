@@ -84,7 +84,7 @@ class Machine(Address):
     def offer(self, value: bytes, now_ms: int) -> None:
         """Have a list to propose."""
         self.now_ms = now_ms
-        self._carry_out(self._ballot.offer(value, now_ms))
+        self._carry_out(self._ballot.offer([value], now_ms))
 
     def hear(self, incoming: Incoming) -> None:
         """Take a statement."""

@@ -17,7 +17,7 @@ yet is waited for until the timeout; and a height sleeps until somebody has some
 to propose.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from protocol.crypto import SIGNATURE_SIZE
 from protocol.errors import NotAMember, StaleMessage
@@ -75,7 +75,7 @@ class Consensus(Rounds):
         in which they came (of a voter that contradicts itself the first counts), their
         signatures checked before they were persisted.
         """
-        self._now, self._candidate = now_ms, value
+        self._now, self._choices = now_ms, () if value is None else (value,)
         statements = [(envelope, decode_statement(envelope[SIGNATURE_SIZE:])) for envelope in envelopes]
         for envelope, statement in statements:
             if statement.signer == self.me:
@@ -88,13 +88,13 @@ class Consensus(Rounds):
             self._resume()
         return self._finish()
 
-    def offer(self, value: bytes, now_ms: int, instead: bytes | None = None) -> list[Action]:
-        """Have something (else) to propose from now on, and perhaps another thing for every second round.
+    def offer(self, choices: Sequence[bytes], now_ms: int) -> list[Action]:
+        """Have something (else) to propose from now on: one value, or several for one round after the other.
 
-        The other one is for a value that not every honest voter may be able to accept: nothing else waits
-        for it longer than a round.
+        Several are for values that not every honest voter may be able to accept: nothing waits for ever for
+        another one.
         """
-        self._candidate, self._instead = value, instead
+        self._choices = tuple(choices)
         if self._awake and self.step is Phase.PROPOSE:
             self._now = max(self._now, now_ms)
             self._propose()
@@ -122,7 +122,7 @@ class Consensus(Rounds):
 
     def withdraw(self) -> None:
         """Have nothing to propose any more until something is offered again."""
-        self._candidate = None
+        self._choices = ()
 
     def receive_proposal(self, envelope: bytes, proposal: Proposal, now_ms: int) -> list[Action]:
         """Hear a proposal whose signature was checked.

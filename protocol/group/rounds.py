@@ -54,9 +54,8 @@ class Rounds:
         self.spoken = Spoken()
         self.valid_round, self.valid_hash, self.valid_value = NEVER, NIL, b""
         self._proof: tuple[Signed, ...] = ()
-        self._candidate: bytes | None = None
-        self._instead: bytes | None = None
-        """Proposed in every second round."""
+        self._choices: tuple[bytes, ...] = ()
+        """What we would propose, one round after the other."""
         self._validate, self._may_follow = validate, may_follow
         self._judged: dict[bytes, bool] = {}
         self._order = proposer_order(network, name, electorate, height)
@@ -117,8 +116,14 @@ class Rounds:
         self._say(Phase.PROPOSE, proposal_content(body), body)
 
     def _own_choice(self) -> bytes | None:
-        """Return what we would propose in this round, unless something is locked."""
-        return self._instead if self.round % 2 and self._instead is not None else self._candidate
+        """Return what we would propose in this round, unless something is locked.
+
+        Who proposes again after all others comes to the next choice, however many there are of either.
+        """
+        if not self._choices:
+            return None
+        turns, place = divmod(self.round, len(self._order))
+        return self._choices[(turns + place) % len(self._choices)]
 
     # Rounds and timers.
 

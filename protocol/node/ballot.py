@@ -72,9 +72,9 @@ class Ballot:
             envelopes.append(envelope)
         return effects + self._carry_out(self.consensus.start(now, envelopes=envelopes))
 
-    def offer(self, value: bytes, now: int, instead: bytes | None = None) -> list[Effect]:
-        """Something to propose arrived, or changed; `instead` is for every second round."""
-        return [] if self.decided else self._carry_out(self.consensus.offer(value, now, instead))
+    def offer(self, choices: Sequence[bytes], now: int) -> list[Effect]:
+        """Something to propose arrived, or changed; of several each has its round."""
+        return [] if self.decided else self._carry_out(self.consensus.offer(choices, now))
 
     def wake(self, now: int) -> list[Effect]:
         """There is something to propose, and its turn will come."""

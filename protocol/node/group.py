@@ -32,7 +32,7 @@ from protocol.node.effects import Effect
 from protocol.node.followed import FollowedChain
 from protocol.node.forwarding import Forwarding
 from protocol.node.messages import group_topic
-from protocol.node.proposals import Candidates, needs_witness, next_blocks, takes_up_enough
+from protocol.node.proposals import Candidates, next_blocks, take_turns, takes_up_enough
 from protocol.node.records import Records, ballot_prefix
 from protocol.units import Hash32
 
@@ -66,7 +66,7 @@ class GroupMachine(FollowedChain):
         """Where the group's votes, responses and observations travel."""
         self._ballot: Ballot | None = None
         """On the next block, where we have a vote in it."""
-        self._offered: tuple[bytes, bytes | None] | None = None
+        self._offered: tuple[bytes, ...] = ()
         self._tried_at = -1
         """When a block was last looked for: what time alone may bring is looked for once a round."""
         self._moved = True
@@ -145,36 +145,31 @@ class GroupMachine(FollowedChain):
     def offer(self, candidates: Callable[[], Candidates], now: int) -> list[Effect]:
         """Propose in our turn what comes next, if anything does and nothing as good was offered already."""
         again_at = self._tried_at + self._parameters.round_milliseconds
-        is_due = self._moved or ((self._is_stirred or self._offered is None) and now >= again_at)
+        is_due = self._moved or ((self._is_stirred or not self._offered) and now >= again_at)
         if self.contradicted or self._ballot is None or not is_due:
             return []
         if not self._ballot.may_propose():
-            self._offered = None
+            self._offered = ()
             return []
         self._moved, self._is_stirred, self._tried_at = False, False, now
-        offered = self._next_block(candidates())
-        if offered is None or offered == self._offered:
+        offered = self._choices(candidates())
+        if not offered or offered == self._offered:
             return []
         self._offered = offered
-        return self._ballot.offer(offered[0], now, offered[1]) + self._settle(now)
+        return self._ballot.offer(offered, now) + self._settle(now)
 
     # Inside.
 
-    def _next_block(self, candidates: Candidates) -> tuple[bytes, bytes | None] | None:
-        """Return what to propose, and what instead in every second round if others may not affirm that."""
+    def _choices(self, candidates: Candidates) -> tuple[bytes, ...]:
+        """Return what to propose, in one round after the other if others may not affirm it."""
         proofs = self._accusations.against(self.state.membership)
         possible = next_blocks(self.state, self._chain, self._archive, proofs, candidates)
-        blocks = (one for one in possible if self._would_affirm(decode_block(one)))
-        body = next(blocks, None)
-        if body is None:
-            return None
-        if not needs_witness(body, self._archive):
-            return body, None
-        return body, next((one for one in blocks if not needs_witness(one, self._archive)), None)
+        affirmed = (one for one in possible if self._would_affirm(decode_block(one)))
+        return take_turns(affirmed, self._archive)
 
     def _open(self) -> None:
         """Begin the ballot on the next block, if we have a vote in it."""
-        self._offered, self._ballot = None, None
+        self._offered, self._ballot = (), None
         self._moved = True
         if not self.votes:
             self._last_word = (self.state.height, self._chain.tip()[0])

@@ -225,7 +225,7 @@ class Lister:
             ours = propose_list(self._genesis, self.state, self._proposed, self._chain)
         except (NotYetKnown, InvalidBlock):  # too early, or a head of the last list is in doubt
             return []
-        return self._ballot.offer(encode(ours.header), now)
+        return self._ballot.offer([encode(ours.header)], now)
 
     def _settle(self, now: int) -> list[Effect]:
         """Take up a decision, if there is one."""

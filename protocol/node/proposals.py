@@ -6,6 +6,7 @@ say is `protocol.group.data_chain`'s business; where its contents come from is l
 `registrar` and those who see to the members' moves. Spec: `spec/node.md`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -49,6 +50,8 @@ Make = Callable[[DataChain, ChainView, Elsewhere], bytes]
 """Returns a block that may follow this state; raises a `ProtocolError` when there is none at the moment."""
 WITNESSED = frozenset({Kind.ABSORB, Kind.ADMIT, Kind.MERGE, Kind.RELOCATE, Kind.REMOVE})
 """Kinds of which some blocks say what only a voter itself can see."""
+TURNS_MAX = 4
+"""Blocks of one such kind that have their turns at the same height."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,24 @@ def needs_witness(body: bytes, elsewhere: Elsewhere) -> bool:
             return named is None or not isinstance(named.payload, MergePayload)
         case _:
             return False
+
+
+def take_turns(blocks: Iterable[bytes], elsewhere: Elsewhere) -> tuple[bytes, ...]:
+    """Return what to propose in one round after the other, of what could come next, the most urgent first.
+
+    That one alone if all can affirm it. Else every second round is for the first one that all can, and the
+    others in turn for those before it: what honest voters differ on holds up nothing else.
+    """
+    witnessed: list[bytes] = []
+    kinds: Counter[Kind] = Counter()
+    for body in blocks:
+        kind = decode_block(body).kind
+        if not needs_witness(body, elsewhere):
+            return tuple(one for first in witnessed for one in (first, body)) or (body,)
+        kinds[kind] += 1
+        if kinds[kind] <= TURNS_MAX:
+            witnessed.append(body)
+    return tuple(witnessed)
 
 
 def _makers(

@@ -128,7 +128,7 @@ class BallotNetwork:
     def offer(self, replica: Replica, value: bytes) -> None:
         """Give a replica something to propose."""
         if replica.consensus is not None and replica.disk.decision is None:
-            self.finish(replica, replica.act(replica.consensus.offer(value, self.now)))
+            self.finish(replica, replica.act(replica.consensus.offer([value], self.now)))
 
     def accept(self, number: int, value: bytes) -> None:
         """Let a replica find a value valid from now on."""

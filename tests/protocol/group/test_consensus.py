@@ -1,6 +1,8 @@
 """Single laws of consensus, each in a scenario of its own. Everything at once: `test_consensus_faults`."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protocol.errors import InvalidProof, NotAMember, StaleMessage
 from protocol.group.actions import Decide, Resend, Sign
@@ -312,3 +314,20 @@ def test_only_whose_turn_it_is_may_propose_and_what_was_withdrawn_is_not_propose
             network.offer(network.at(number), B)
     network.run([number for number in order if number != order[0]], 60_000)
     assert {decision[0] for _, decision in network.decisions} <= {B}
+
+
+@given(st.integers(1, 7), st.integers(1, 9))
+def test_whoever_proposes_comes_to_each_of_its_choices(voters: int, count: int) -> None:
+    network = opened([1] * voters)
+    target = machine(network.replicas[0])
+    choices = [bytes([number]) for number in range(count)]
+    target.offer(choices, 0)
+    of_ours: list[bytes | None] = []
+    for target.round in range(voters * count):
+        if target.proposer(target.round) == target.me:
+            of_ours.append(target._own_choice())
+    assert sorted(filter(None, of_ours)) == choices, "each once in as many turns"
+    in_a_row = []
+    for target.round in range(min(voters, count)):
+        in_a_row.append(target._own_choice())
+    assert in_a_row == choices[: len(in_a_row)], "all of one mind come to each in as many rounds"

@@ -143,7 +143,7 @@ def test_sending_before_recording_is_seen() -> None:
     network = opened([])
     replica = network.at(order(4)[0])
     assert replica.consensus is not None
-    effects = replica.act(replica.consensus.offer(A, 0))
+    effects = replica.act(replica.consensus.offer([A], 0))
     for message in effects.sends:
         network.send(message, [other.number for other in network.replicas])
     replica.crash()

@@ -37,7 +37,7 @@ def test_what_was_recorded_but_never_sent_is_said_again_to_the_letter() -> None:
     replica = network.at(in_order([1] * 4)[0])
     assert replica.consensus is not None
     replica.records_first = True
-    effects = replica.act(replica.consensus.offer(A, 0))
+    effects = replica.act(replica.consensus.offer([A], 0))
     assert len(effects.records) == 2, "a proposal and the prevote for it"
     network.finish(replica, effects, killed_at=len(effects.records))
     assert not network.signed and not replica.disk.envelopes
@@ -50,7 +50,7 @@ def test_what_was_stored_but_never_recorded_is_recorded_before_it_is_sent() -> N
     network = opened([1] * 4)
     replica = network.at(in_order([1] * 4)[0])
     assert replica.consensus is not None
-    network.finish(replica, replica.act(replica.consensus.offer(A, 0)), killed_at=1)
+    network.finish(replica, replica.act(replica.consensus.offer([A], 0)), killed_at=1)
     assert replica.disk.envelopes and not replica.disk.records and not network.signed
     network.boot(replica, B)
     network.run([replica.number], 1_000)

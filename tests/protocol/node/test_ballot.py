@@ -152,7 +152,7 @@ def test_an_own_statement_that_only_the_store_remembers_is_recorded_before_it_is
     desk.hear(proposal(proposer, b"value"))
     leader = Desk(proposer)
     leader.start()
-    leader.write(leader.ballot.offer(b"value", 0))
+    leader.write(leader.ballot.offer([b"value"], 0))
     assert [slot.phase for slot, _ in desk.votes] == [Phase.PREVOTE]
     assert [slot.phase for slot, _ in leader.votes] == [Phase.PROPOSE, Phase.PREVOTE]
     for one in (desk, leader):

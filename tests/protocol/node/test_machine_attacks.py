@@ -455,13 +455,13 @@ def test_messages_that_change_nothing_do_not_make_us_look_for_a_block_each_time(
     cluster.mine_to(JUDGED_AT + 2)
     node = cluster[FOUNDERS[0]].node
     looked: list[int] = []
-    build = node.group._next_block
+    build = node.group._choices
 
-    def counted(candidates: Candidates) -> tuple[bytes, bytes | None] | None:
+    def counted(candidates: Candidates) -> tuple[bytes, ...]:
         looked.append(1)
         return build(candidates)
 
-    monkeypatch.setattr(node.group, "_next_block", counted)
+    monkeypatch.setattr(node.group, "_choices", counted)
     for _ in range(50):
         node.receive([Incoming(STRANGER.key, STRANGER.ip, "t", status(cluster, STRANGER, 0))])
     assert len(looked) <= 1

@@ -5,26 +5,38 @@ from functools import cached_property
 
 import pytest
 
-from protocol.codec import replace
+from protocol.codec import encode, replace
 from protocol.errors import InvalidBlock, StaleMessage
 from protocol.group.blockmaker import build_register
 from protocol.group.data_block import (
+    AdmitPayload,
     DataBlock,
+    ExpirePayload,
     Kind,
     MergePayload,
     Payload,
+    Removal,
+    RemovePayload,
     VerdictPayload,
     block_hash,
     decode_block,
     decode_payload,
 )
-from protocol.group.data_chain import DataChain
+from protocol.group.data_chain import NOWHERE, DataChain
 from protocol.group.kinds.partition import may_split
 from protocol.group.vote import Phase
 from protocol.node import proposals as module
 from protocol.node.archive import Archive
 from protocol.node.court import Judged
-from protocol.node.proposals import Candidates, Make, next_blocks, takes_up_enough, untaken
+from protocol.node.proposals import (
+    TURNS_MAX,
+    Candidates,
+    Make,
+    next_blocks,
+    take_turns,
+    takes_up_enough,
+    untaken,
+)
 from protocol.units import Hash32
 from tests.support.group_world import SEQ
 from tests.support.groups_world import Groups
@@ -130,6 +142,57 @@ def test_our_own_bug_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(module, "build_link", broken)
     with pytest.raises(InvalidBlock):
         Chains().propose("", Candidates())
+
+
+def bodies(*payloads: Payload) -> list[bytes]:
+    """Return blocks of one place, one for each payload."""
+    kinds = {RemovePayload: Kind.REMOVE, AdmitPayload: Kind.ADMIT, ExpirePayload: Kind.EXPIRE}
+    return [
+        encode(
+            DataBlock(
+                network=bytes(32),
+                prefix="",
+                height=1,
+                previous=bytes(32),
+                stamp_height=1,
+                stamp_hash=bytes(32),
+                kind=kinds[type(one)],
+                payload=encode(one),
+            )
+        )
+        for one in payloads
+    ]
+
+
+def removal(number: int, reason: Removal = Removal.SILENT) -> RemovePayload:
+    return RemovePayload(operator_key=bytes([number]) * 32, reason=reason, proofs=())
+
+
+def admission(number: int) -> AdmitPayload:
+    key = bytes([number]) * 32
+    return AdmitPayload(operator_key=key, age=1, name=key, ticket=bytes(32), ending=b"", verdict=b"", nonce=0)
+
+
+def test_what_all_can_affirm_is_proposed_alone() -> None:
+    first, second = bodies(ExpirePayload(ticket=bytes(32)), removal(1))
+    assert take_turns([first, second], NOWHERE) == (first,)
+    assert take_turns([], NOWHERE) == ()
+
+
+def test_what_honest_voters_may_differ_on_holds_up_nothing_else() -> None:
+    silent, coming, gone, expired = bodies(
+        removal(1), admission(2), removal(3), ExpirePayload(ticket=bytes(32))
+    )
+    turns = take_turns([silent, coming, gone, expired, silent], NOWHERE)
+    assert turns == (silent, expired, coming, expired, gone, expired)
+    assert take_turns([silent, coming], NOWHERE) == (silent, coming)
+
+
+def test_many_silent_members_leave_turns_to_who_comes() -> None:
+    silent = bodies(*map(removal, range(TURNS_MAX + 3)))
+    (coming,) = bodies(admission(9))
+    turns = take_turns([*silent, coming], NOWHERE)
+    assert turns == (*silent[:TURNS_MAX], coming)
 
 
 # Registrations of other groups.
