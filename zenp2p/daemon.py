@@ -43,7 +43,7 @@ from zenp2p.chain.embedded.messages import CHAIN
 from zenp2p.chain.opening import open_chain
 from zenp2p.chain.service import ChainService
 from zenp2p.chain.source import ChainEvent, Connected
-from zenp2p.config import Config, parse_peer
+from zenp2p.config import parse_peer
 from zenp2p.data_directory import DataDirectory, MissingFile
 from zenp2p.driver import PROBE_PROTOCOL, Driver
 from zenp2p.identity import load_operator, read_secret
@@ -51,6 +51,7 @@ from zenp2p.lock import DirectoryLock
 from zenp2p.logs import quiet_libraries
 from zenp2p.network.host import open_network
 from zenp2p.ports import Endpoint, Network
+from zenp2p.settings import Config
 from zenp2p.store import LevelStore, StoreReadOnly
 from zenp2p.tls_check import TlsCheck
 from zenp2p.vote_file import PRUNE_BYTES, VoteFile

@@ -10,8 +10,8 @@ from cli.options import json_option, load, place_options
 from cli.output import print_json, print_rows
 
 if TYPE_CHECKING:
-    from zenp2p.config import Config
     from zenp2p.registering import Wish
+    from zenp2p.settings import Config
 
 FILE = click.Path(path_type=Path)
 PORT = click.IntRange(1, 0xFFFF)

@@ -66,7 +66,7 @@ LIBRARIES: dict[str, dict[str, tuple[str, ...]]] = {
         "multiaddr": ("zenp2p.network",),
         "google": ("zenp2p.network",),
         "plyvel": ("zenp2p.store",),
-        "msgspec": ("zenp2p.config", "zenp2p.api"),
+        "msgspec": ("zenp2p.config", "zenp2p.settings", "zenp2p.api"),
         "h11": ("zenp2p.api",),
         "httpx": ("zenp2p.chain.rpc",),
         "zmq": ("zenp2p.chain.rpc",),

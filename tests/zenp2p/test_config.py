@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from zenp2p.config import (
     NOT_SETTINGS,
-    SETTINGS,
-    Config,
     ConfigError,
     Loaded,
     dump_config,
@@ -21,6 +19,7 @@ from zenp2p.config import (
 )
 from zenp2p.data_directory import MissingFile
 from zenp2p.exit_codes import ExitCode, exit_code
+from zenp2p.settings import SETTINGS, Config
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "ab" * 32

@@ -10,8 +10,9 @@ from protocol.errors import RequestError
 from protocol.genesis import Genesis
 from zenp2p.chain.embedded.service import EmbeddedService, Mining
 from zenp2p.chain.service import ChainService
-from zenp2p.config import ChainSettings, ConfigError
+from zenp2p.config import ConfigError
 from zenp2p.ports import Store
+from zenp2p.settings import ChainSettings
 
 
 def open_chain(genesis: Genesis, store: Store, settings: ChainSettings) -> ChainService:

@@ -16,8 +16,8 @@ from zenp2p.api.methods import Methods
 from zenp2p.api.node_methods import NodeMethods
 from zenp2p.api.payout_methods import PayoutMethods
 from zenp2p.api.treasury_methods import TreasuryMethods
-from zenp2p.config import SETTINGS
 from zenp2p.exit_codes import ExitCode, exit_code
+from zenp2p.settings import SETTINGS
 
 SPEC = Path(__file__).resolve().parents[3] / "spec"
 

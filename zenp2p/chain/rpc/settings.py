@@ -9,8 +9,9 @@ from pathlib import Path
 
 from protocol.errors import RequestError
 from zenp2p.chain.rpc.client import NodeSettings
-from zenp2p.config import ChainSettings, ConfigError, node_place
+from zenp2p.config import ConfigError, node_place
 from zenp2p.data_directory import MissingFile, check_private
+from zenp2p.settings import ChainSettings
 
 PASSWORD_BYTES_MAX = 1_000
 
