@@ -183,10 +183,11 @@ class Consensus(Rounds):
         place = (statement.network, statement.electorate, statement.height)
         if self.decided or place != (self.network, self.name, self.height):
             return False
-        if statement.signer not in self.electorate or statement.signer in self._accused:
+        if statement.signer not in self.electorate:
             return False
         if isinstance(statement, Vote):
-            return self._log.wants_vote(statement)
+            is_accused = statement.signer in self._accused
+            return self._log.counts(statement) if is_accused else self._log.wants_vote(statement)
         return statement.proposer == self.proposer(statement.round) and self._log.wants_proposal(statement)
 
     # Hearing.

@@ -1,9 +1,9 @@
 """What one node has heard of one height: votes counted, proposals kept, everything bounded.
 
-Answers for: each voter is counted once in a slot (its first vote), a second different
-statement is handed out as evidence, and neither memory nor work grows with what a
-dishonest voter sends. What follows from the counts is `consensus`' business.
-Callers hand in statements of voters only, with checked signatures.
+Answers for: a voter is counted in a slot for its first vote and, if it contradicts itself, for
+its votes for proposals that are kept; a second different statement is handed out as evidence,
+and neither memory nor work grows with what a dishonest voter sends. What follows from the
+counts is `consensus`' business. Callers hand in statements of voters only, with checked signatures.
 """
 
 from collections.abc import Iterator
@@ -37,28 +37,37 @@ class Offer:
 class Tally:
     """The votes of one phase of one round."""
 
-    __slots__ = ("_electorate", "_final", "_heads", "_votes", "_weights")
+    __slots__ = ("_electorate", "_final", "_further", "_heads", "_votes", "_weights")
 
     def __init__(self, electorate: Electorate) -> None:
         self._electorate = electorate
         self._votes: dict[bytes, tuple[bytes, bytes]] = {}
+        self._further: dict[tuple[bytes, bytes], bytes] = {}
+        """Of voters that contradict themselves, by (hash, voter)."""
         self._weights: dict[bytes, Weight | JointWeight] = {}
         self._heads: dict[bytes, int] = {}
         self._final: bytes | None = None
 
     def envelope(self, voter: bytes) -> bytes | None:
-        """Return the counted vote of `voter`, if there is one."""
+        """Return the first vote of `voter`, if there is one."""
         vote = self._votes.get(voter)
         return vote[1] if vote else None
 
     def says(self, voter: bytes, block_hash: bytes) -> bool:
         """Whether `voter` is counted for `block_hash`."""
         vote = self._votes.get(voter)
-        return vote is not None and vote[0] == block_hash
+        return vote is not None and (vote[0] == block_hash or (block_hash, voter) in self._further)
 
     def add(self, voter: bytes, block_hash: bytes, envelope: bytes) -> None:
-        """Count a voter's first vote."""
-        self._votes[voter] = (block_hash, envelope)
+        """Count a vote that is not counted yet.
+
+        A voter that contradicts itself counts for each of its votes, as it would at voters that hear only one
+        of them: else a lock that came with its help could be shown to nobody who heard it otherwise.
+        """
+        if voter in self._votes:
+            self._further[block_hash, voter] = envelope
+        else:
+            self._votes[voter] = (block_hash, envelope)
         self._heads[block_hash] = self.heads(block_hash) + 1
         weight = self._weights.get(block_hash)
         if weight is None:
@@ -69,7 +78,10 @@ class Tally:
 
     @property
     def final(self) -> bytes | None:
-        """The hash (or `NIL`) that FINAL voted for; None while there is none. There is never a second."""
+        """The hash (or `NIL`) that FINAL voted for; None while there is none.
+
+        A second one would take a third of heads and age that contradict themselves.
+        """
         return self._final
 
     def has_third(self, block_hash: bytes) -> bool:
@@ -83,7 +95,9 @@ class Tally:
 
     def envelopes(self, block_hash: bytes) -> list[tuple[bytes, bytes]]:
         """Return (voter, envelope) of the votes for `block_hash`, sorted by voter."""
-        return sorted((voter, vote[1]) for voter, vote in self._votes.items() if vote[0] == block_hash)
+        found = [(voter, vote[1]) for voter, vote in self._votes.items() if vote[0] == block_hash]
+        found += [(voter, vote) for (hashed, voter), vote in self._further.items() if hashed == block_hash]
+        return sorted(found)
 
     def signatures(self, block_hash: bytes) -> tuple[Signed, ...]:
         """Return (voter, signature) of the votes for `block_hash`, sorted by voter."""
@@ -103,6 +117,14 @@ class RoundLog:
     def tally(self, phase: Phase) -> Tally:
         """Return the votes of one phase."""
         return self.prevotes if phase is Phase.PREVOTE else self.precommits
+
+    def counts(self, vote: Vote) -> bool:
+        """Whether a vote would be counted: a first one, or another one for a proposal that is kept."""
+        tally = self.tally(vote.phase)
+        if tally.says(vote.voter, vote.block_hash):
+            return False
+        is_first = tally.envelope(vote.voter) is None
+        return is_first or any(offer.hash == vote.block_hash for offer in self.offers)
 
     def wants_offer(self, value: Hash32) -> bool:
         """Whether one more proposal is worth keeping."""
@@ -153,8 +175,12 @@ class HeightLog:
             log = self._rounds[round_] = RoundLog(self._electorate)
         return log
 
+    def counts(self, vote: Vote) -> bool:
+        """Whether a vote would be counted."""
+        return self.keeps(vote.round) and self.at(vote.round).counts(vote)
+
     def wants_vote(self, vote: Vote) -> bool:
-        """Whether a vote would tell something new."""
+        """Whether a vote would tell something new; a contradiction does."""
         if self.keeps(vote.round):
             return not self.at(vote.round).tally(vote.phase).says(vote.voter, vote.block_hash)
         return self._latest.get(vote.voter, (-1, Phase.PROPOSE)) < (vote.round, vote.phase)
@@ -179,9 +205,10 @@ class HeightLog:
         self._reach(vote.voter, (vote.round, vote.phase))
         if not self.keeps(vote.round):
             return None
-        tally = self.at(vote.round).tally(vote.phase)
+        log = self.at(vote.round)
+        tally = log.tally(vote.phase)
         earlier = tally.envelope(vote.voter)
-        if earlier is None:
+        if log.counts(vote):
             before = tally.final
             tally.add(vote.voter, vote.block_hash, envelope)
             self.has_news = self.has_news or tally.final is not before

@@ -147,3 +147,24 @@ def test_a_lock_that_is_shown_ends_what_a_patient_liar_stretches(monkeypatch: py
     without = tuple(rule for rule in rounds._RULES if rule is not rounds.Rounds._show_lock)
     monkeypatch.setattr(rounds, "_RULES", without)
     assert max(map(rounds_under_a_patient_liar, range(4))) > STRETCHED, "the rule is what ends it"
+
+
+def test_a_lock_that_a_liar_with_two_faces_made_is_proposed_in_the_next_round() -> None:
+    order = in_order([1] * 7)
+    liar = order[6]
+    network = opened([1] * 7, [liar])
+    for number in order[:6]:
+        network.accept(number, B)
+    network.offer(network.at(order[0]), A)
+    network.deliver_among([*order[1:3], order[5]])
+    network.pool = [(number, message) for number, message in network.pool if number not in order[3:5]]
+    network.send(network.forge_vote(liar, Phase.PREVOTE, 0, value_hash(A)), [order[0], order[5]])
+    network.send(network.forge_vote(liar, Phase.PREVOTE, 0, NIL), order[1:5])
+    network.deliver_among(order[:6])
+    locked = [number for number in order[:6] if machine(network.at(number)).spoken.locked_hash]
+    assert locked == [order[0], order[5]], "the other four are no quorum"
+    for number in order[1:5]:
+        network.offer(network.at(number), B)
+    network.run(order[:6], 60_000)
+    assert {decision[0] for _, decision in network.decisions} == {A}
+    assert _last_round(network) == 1, "all have counted the quorum, though they heard the liar otherwise"

@@ -6,13 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol.codec import encode
 from protocol.crypto import Signer, sha3_256
 from protocol.group.pace import GROWTH_MAX, RESEND_SLOWEST, Pace, Timer
 from protocol.group.proposer import proposer_order
 from protocol.group.quorum import Electorate, Voter
 from protocol.group.spoken import NEVER, Spoken
 from protocol.group.tally import FUTURE_ROUNDS, PAST_ROUNDS, HeightLog, Tally
-from protocol.group.vote import NIL, Phase, Slot, Vote, check_signed, vote_body, vote_content
+from protocol.group.vote import (
+    NIL,
+    Phase,
+    Proposal,
+    Slot,
+    Vote,
+    check_signed,
+    value_hash,
+    vote_body,
+    vote_content,
+)
 from protocol.units import Hash32
 
 NETWORK = b"\x07" * 32
@@ -80,6 +91,45 @@ def test_a_tally_that_has_its_quorum_keeps_it() -> None:
     assert tally.final == NIL
     tally.add(SIGNERS[0].operator_key, ONE, b"")
     assert tally.final == NIL and tally.final is not None
+
+
+def offered(value: bytes) -> tuple[bytes, Proposal]:
+    """A proposal of the first voter in round 0."""
+    proposal = Proposal(
+        network=NETWORK,
+        electorate="group:",
+        height=1,
+        round=0,
+        valid_round=0,
+        proof=(),
+        proposer=SIGNERS[0].operator_key,
+        value=value,
+    )
+    return SIGNERS[0].sign(encode(proposal)), proposal
+
+
+def test_who_contradicts_itself_counts_for_each_proposal_that_is_kept() -> None:
+    log = HeightLog(ELECTORATE)
+    hashes = [value_hash(value) for value in (b"one", b"two")]
+    votes = [cast(5, 0, Phase.PREVOTE, hashed) for hashed in (NIL, *hashes, ONE)]
+    for number in (1, 2, 3, 4):
+        log.add_vote(*cast(number, 0, Phase.PREVOTE, hashes[1]))
+    assert log.add_vote(*votes[0]) is None
+    tally = log.at(0).prevotes
+    assert not log.counts(votes[2][1]), "nothing like it was proposed"
+    assert log.add_vote(*votes[2]) == votes[0][0] and tally.final is None
+    for value in (b"one", b"two"):
+        log.add_proposal(*offered(value))
+    log.has_news = False
+    for envelope, vote in votes[1:3]:
+        assert log.counts(vote)
+        assert log.add_vote(envelope, vote) == votes[0][0]
+        assert not log.counts(vote) and not log.wants_vote(vote)
+    assert tally.final == hashes[1] and log.has_news
+    assert dict(tally.envelopes(hashes[1]))[SIGNERS[5].operator_key] == votes[2][0]
+    assert tally.heads(hashes[0]) == 1 and tally.heads(hashes[1]) == 5
+    assert not log.counts(votes[3][1]), "a third value is none of those that were proposed"
+    assert tally.envelope(SIGNERS[5].operator_key) == votes[0][0]
 
 
 def test_a_pinned_round_outlives_the_window() -> None:
