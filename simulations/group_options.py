@@ -36,9 +36,9 @@ class GroupPlant(StrEnum):
     BLAME = "blame-everybody"
 
 
+NETWORK_NODES = 100
+"""Operators of a network, up to which pauses and periods are as they are stated."""
 PERIOD_BLOCKS = 48
-"""Of a period, and as many more for each `LISTED_NODES`: everybody hears everybody's votes on a list."""
-LISTED_NODES = 100
 
 STRIKING = frozenset({Fault.LOSS, Fault.DELAY, Fault.REORDERING, Fault.CRASHES, Fault.BYZANTINE})
 
@@ -63,7 +63,7 @@ class GroupOptions(Options):
     byzantine_share: float = 0.06
     """Of the founders; but always less than a third of each group as it first stands."""
     join_every_ms: int = 2_000
-    """Mean pause between two that come."""
+    """Mean pause between two that come. This and the two others are shorter in a larger network."""
     leave_every_ms: int = 8_000
     """Mean pause between two that go for good, half of them without a word."""
     stay_ms: int = 24_000
@@ -107,6 +107,15 @@ class GroupOptions(Options):
         return max(self.group_size + 1, int(self.nodes * self.founders_share))
 
     @property
+    def scale(self) -> int:
+        """How many times as much happens here as in a small network, and how much longer a period is.
+
+        So each node comes, goes and crashes as often; and of lists, on which everybody hears everybody's
+        votes, there are fewer.
+        """
+        return max(1, self.nodes // NETWORK_NODES)
+
+    @property
     def terms(self) -> Terms:
         """What the genesis file says."""
         parameters: Parameters = replace(
@@ -115,7 +124,7 @@ class GroupOptions(Options):
             challenge_every=4,
             response_window=2,
             burial=1,
-            period_blocks=PERIOD_BLOCKS * max(1, self.nodes // LISTED_NODES),
+            period_blocks=PERIOD_BLOCKS * self.scale,
             samples=1,
             dial_back_transactions=2,
             group_size=self.group_size,

@@ -75,12 +75,12 @@ class Population:
         for host in self._hosts[: self._options.founders]:
             host.boot()
         options = self._options
-        self._again(options.join_every_ms, self._come)
-        self._again(options.leave_every_ms, self._go)
+        self._again(options.join_every_ms // options.scale, self._come)
+        self._again(options.leave_every_ms // options.scale, self._go)
         if options.abandon_probability and self._rng.random() < options.abandon_probability:
             self._scheduler.after(options.abandon_after_ms, self._abandon)
         if options.has(Fault.CRASHES):
-            self._again(options.crash_every_ms, self._crash)
+            self._again(options.crash_every_ms // options.scale, self._crash)
 
     def stopped(self) -> list[str]:
         """Return the groups that were made to stop and are not absorbed yet."""
