@@ -72,8 +72,8 @@ class Consensus(Rounds):
         """Begin, with a value to propose if there is one; without, sleep until something happens.
 
         After a crash `envelopes` are this height's persisted statements, own and others', in the order
-        in which they came (of a voter that contradicts itself the first counts), their
-        signatures checked before they were persisted.
+        in which they came (of a voter that contradicts itself the first is what evidence is held
+        against), their signatures checked before they were persisted.
         """
         self._now, self._choices = now_ms, () if value is None else (value,)
         statements = [(envelope, decode_statement(envelope[SIGNATURE_SIZE:])) for envelope in envelopes]

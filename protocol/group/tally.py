@@ -37,13 +37,15 @@ class Offer:
 class Tally:
     """The votes of one phase of one round."""
 
-    __slots__ = ("_electorate", "_final", "_further", "_heads", "_votes", "_weights")
+    __slots__ = ("_electorate", "_final", "_further", "_heads", "_held", "_votes", "_weights")
 
     def __init__(self, electorate: Electorate) -> None:
         self._electorate = electorate
         self._votes: dict[bytes, tuple[bytes, bytes]] = {}
         self._further: dict[tuple[bytes, bytes], bytes] = {}
         """Of voters that contradict themselves, by (hash, voter)."""
+        self._held: dict[bytes, tuple[bytes, bytes]] = {}
+        """By voter the vote with which it first contradicted itself, until its proposal is kept."""
         self._weights: dict[bytes, Weight | JointWeight] = {}
         self._heads: dict[bytes, int] = {}
         self._final: bytes | None = None
@@ -75,6 +77,16 @@ class Tally:
         weight.add(voter)
         if self._final is None and weight.reaches(Quorum.FINAL):
             self._final = block_hash
+
+    def hold(self, voter: bytes, block_hash: bytes, envelope: bytes) -> None:
+        """Keep the vote with which a voter first contradicts itself: its proposal may come later."""
+        self._held.setdefault(voter, (block_hash, envelope))
+
+    def count_held(self, block_hash: bytes) -> None:
+        """Count what was held for a proposal that is kept now."""
+        for voter, (held_for, envelope) in list(self._held.items()):
+            if held_for == block_hash and not self.says(voter, block_hash):
+                self.add(voter, block_hash, envelope)
 
     @property
     def final(self) -> bytes | None:
@@ -212,6 +224,8 @@ class HeightLog:
             before = tally.final
             tally.add(vote.voter, vote.block_hash, envelope)
             self.has_news = self.has_news or tally.final is not before
+        elif earlier is not None and not tally.says(vote.voter, vote.block_hash):
+            tally.hold(vote.voter, vote.block_hash, envelope)
         return _contradicted(earlier, envelope)
 
     def add_proposal(self, envelope: bytes, proposal: Proposal) -> bytes | None:
@@ -223,6 +237,8 @@ class HeightLog:
         earlier = log.offers[0].envelope if log.offers else None
         if log.wants_offer(hashed):
             log.offers.append(Offer(envelope, proposal, hashed))
+            for tally in (log.prevotes, log.precommits):
+                tally.count_held(hashed)
             self.has_news = True
         return _contradicted(earlier, envelope)
 

@@ -59,8 +59,8 @@ class Ballot:
     def restore(self, records: Iterable[tuple[bytes, bytes]], now: int) -> list[Effect]:
         """Take back this height's record, (key, envelope) in the order of keys, before anything new is said.
 
-        Of a voter that contradicts itself the first statement counts: in another order the proof of
-        our own lock might not come together again, and we would hold to a value that we cannot show.
+        In another order the proof of our own lock might not come together again where a voter contradicts
+        itself, and we would hold to a value that we cannot show.
         """
         envelopes: list[bytes] = []
         effects: list[Effect] = []
@@ -101,6 +101,8 @@ class Ballot:
             if not self._guard.witness(statement.slot, content):
                 place: News = {"height": statement.height, "round": statement.round}
                 return [Announce("key.elsewhere", place)]
+        if not self.consensus.keeps(statement.round):
+            return self._hear(envelope, statement, now)  # it says how far the voter is, and may come again
         fresh = self._remember(envelope, statement)
         return [] if fresh is None else [fresh, *self._hear(envelope, statement, now)]
 

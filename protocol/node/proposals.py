@@ -1,12 +1,11 @@
 """What a voter proposes next in its group, and which of others' proposals it cannot affirm yet.
 
 Answers for: of all that could be decided the most urgent comes first: what the data chain itself asks
-for, then what ends tickets, verdicts, who leaves, who moves, and entries of the book last. What a block may
+for, then verdicts, who leaves, what ends tickets, who moves, and entries of the book last. What a block may
 say is `protocol.group.data_chain`'s business; where its contents come from is left to `tracker`,
 `registrar` and those who see to the members' moves. Spec: `spec/node.md`.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +24,7 @@ from protocol.group.data_block import (
     REGISTERS_MAX,
     AbsorbPayload,
     AdmitPayload,
+    DataBlock,
     Kind,
     MergePayload,
     Move,
@@ -51,7 +51,7 @@ Make = Callable[[DataChain, ChainView, Elsewhere], bytes]
 WITNESSED = frozenset({Kind.ABSORB, Kind.ADMIT, Kind.MERGE, Kind.RELOCATE, Kind.REMOVE})
 """Kinds of which some blocks say what only a voter itself can see."""
 TURNS_MAX = 4
-"""Blocks of one such kind that have their turns at the same height."""
+"""Blocks of one such kind that have their turns at the same height, each about another operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +116,38 @@ def take_turns(blocks: Iterable[bytes], elsewhere: Elsewhere) -> tuple[bytes, ..
     """Return what to propose in one round after the other, of what could come next, the most urgent first.
 
     That one alone if all can affirm it. Else every second round is for the first one that all can, and the
-    others in turn for those before it: what honest voters differ on holds up nothing else.
+    others in turn for those before it: what honest voters differ on holds up nothing else. Where too many of
+    a kind wait, another height is the turn of others.
     """
-    witnessed: list[bytes] = []
-    kinds: Counter[Kind] = Counter()
+    waiting: dict[Kind, dict[bytes, bytes]] = {}
+    affirmed: tuple[bytes, ...] = ()
+    height = 0
     for body in blocks:
-        kind = decode_block(body).kind
         if not needs_witness(body, elsewhere):
-            return tuple(one for first in witnessed for one in (first, body)) or (body,)
-        kinds[kind] += 1
-        if kinds[kind] <= TURNS_MAX:
-            witnessed.append(body)
-    return tuple(witnessed)
+            affirmed = (body,)
+            break
+        block = decode_block(body)
+        height = block.height
+        waiting.setdefault(block.kind, {}).setdefault(_whom(block), body)
+    witnessed = [body for of_kind in waiting.values() for body in _some(list(of_kind.values()), height)]
+    return tuple(one for first in witnessed for one in (first, *affirmed)) or affirmed
+
+
+def _whom(block: DataBlock) -> bytes:
+    """Return the operator that a block is about, empty where it is about a group."""
+    match decode_payload(block):
+        case AdmitPayload() | RelocatePayload() | RemovePayload() as payload:
+            return payload.operator_key
+        case _:
+            return b""
+
+
+def _some(waiting: list[bytes], height: int) -> list[bytes]:
+    """Return as many as have a turn, at each height others where there are more."""
+    if len(waiting) <= TURNS_MAX:
+        return waiting
+    start = height % len(waiting)
+    return (waiting[start:] + waiting[:start])[:TURNS_MAX]
 
 
 def _makers(

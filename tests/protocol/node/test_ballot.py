@@ -1,9 +1,12 @@
 """The record of one height: what a restart takes back from it."""
 
+import pytest
+
 from protocol.codec import encode
 from protocol.crypto import SIGNATURE_SIZE, Signer
 from protocol.group.consensus import Consensus
 from protocol.group.quorum import Electorate, Voter
+from protocol.group.tally import FUTURE_ROUNDS
 from protocol.group.vote import NIL, Phase, Proposal, Slot, Vote, decode_statement, value_hash, vote_body
 from protocol.group.vote_guard import VoteGuard
 from protocol.node.ballot import Ballot
@@ -99,6 +102,36 @@ def test_the_proof_of_a_lock_comes_back_though_a_voter_in_it_contradicted_itself
         desk.start()
         consensus = desk.ballot.consensus
         assert (consensus.valid_round, consensus.valid_value) == (0, value)
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_lock_comes_of_votes_that_were_there_before_what_they_are_for(is_late: bool) -> None:
+    desk, proposer, twice, _ = roles()
+    hashed = value_hash(b"value")
+    desk.hear(prevote(twice, NIL))
+    desk.hear(prevote(twice, hashed))
+    for _ in range(3):
+        desk.hear(prevote(twice, hashed))
+    said = [proposal(proposer, b"value"), prevote(proposer, hashed)]
+    for envelope in reversed(said) if is_late else said:
+        desk.hear(envelope)
+    assert desk.ballot.consensus.spoken.locked_hash == hashed
+    desk.start()
+    assert (desk.ballot.consensus.valid_round, desk.ballot.consensus.valid_value) == (0, b"value")
+
+
+def test_what_is_of_no_round_that_is_kept_is_not_recorded_and_may_come_again() -> None:
+    desk, proposer, other, third = roles()
+    far = prevote(other, NIL, FUTURE_ROUNDS + 1)
+    before = dict(desk.store)
+    desk.hear(far)
+    assert desk.store == before
+    desk.hear(prevote(third, NIL, FUTURE_ROUNDS + 1))  # a third is there: we follow
+    assert desk.ballot.consensus.round == FUTURE_ROUNDS + 1
+    desk.hear(far)
+    assert far in desk.store.values()
+    tally = desk.ballot.consensus._log.at(FUTURE_ROUNDS + 1).prevotes
+    assert tally.says(other.operator_key, NIL)
 
 
 def test_a_statement_that_was_refused_leaves_no_gap_that_a_restart_fills_wrongly() -> None:

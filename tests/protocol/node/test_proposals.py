@@ -144,7 +144,7 @@ def test_our_own_bug_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None
         Chains().propose("", Candidates())
 
 
-def bodies(*payloads: Payload) -> list[bytes]:
+def bodies(*payloads: Payload, height: int = 1) -> list[bytes]:
     """Return blocks of one place, one for each payload."""
     kinds = {RemovePayload: Kind.REMOVE, AdmitPayload: Kind.ADMIT, ExpirePayload: Kind.EXPIRE}
     return [
@@ -152,7 +152,7 @@ def bodies(*payloads: Payload) -> list[bytes]:
             DataBlock(
                 network=bytes(32),
                 prefix="",
-                height=1,
+                height=height,
                 previous=bytes(32),
                 stamp_height=1,
                 stamp_hash=bytes(32),
@@ -184,15 +184,24 @@ def test_what_honest_voters_may_differ_on_holds_up_nothing_else() -> None:
         removal(1), admission(2), removal(3), ExpirePayload(ticket=bytes(32))
     )
     turns = take_turns([silent, coming, gone, expired, silent], NOWHERE)
-    assert turns == (silent, expired, coming, expired, gone, expired)
+    assert turns == (silent, expired, gone, expired, coming, expired)
     assert take_turns([silent, coming], NOWHERE) == (silent, coming)
 
 
 def test_many_silent_members_leave_turns_to_who_comes() -> None:
-    silent = bodies(*map(removal, range(TURNS_MAX + 3)))
-    (coming,) = bodies(admission(9))
-    turns = take_turns([*silent, coming], NOWHERE)
-    assert turns == (*silent[:TURNS_MAX], coming)
+    count = TURNS_MAX + 3
+    had: set[int] = set()
+    for height in range(1, count + 1):
+        *silent, coming = bodies(*map(removal, range(count)), admission(9), height=height)
+        turns = take_turns([*silent, coming], NOWHERE)
+        assert len(turns) == TURNS_MAX + 1 and turns[-1] == coming and turns[0] == silent[height % count]
+        had |= {silent.index(turn) for turn in turns[:-1]}
+    assert len(had) == count, "each has its turn at some height"
+
+
+def test_one_member_has_one_turn_however_much_there_is_against_it() -> None:
+    reasons = bodies(removal(1), removal(1, Removal.FORWARDING), removal(1), removal(2))
+    assert take_turns(reasons, NOWHERE) == (reasons[0], reasons[3])
 
 
 # Registrations of other groups.
