@@ -121,15 +121,13 @@ def take_turns(blocks: Iterable[bytes], elsewhere: Elsewhere) -> tuple[bytes, ..
     """
     waiting: dict[Kind, dict[bytes, bytes]] = {}
     affirmed: tuple[bytes, ...] = ()
-    height = 0
     for body in blocks:
         if not needs_witness(body, elsewhere):
             affirmed = (body,)
             break
         block = decode_block(body)
-        height = block.height
         waiting.setdefault(block.kind, {}).setdefault(_whom(block), body)
-    witnessed = [body for of_kind in waiting.values() for body in _some(list(of_kind.values()), height)]
+    witnessed = [body for of_kind in waiting.values() for body in _some(list(of_kind.values()))]
     return tuple(one for first in witnessed for one in (first, *affirmed)) or affirmed
 
 
@@ -142,11 +140,11 @@ def _whom(block: DataBlock) -> bytes:
             return b""
 
 
-def _some(waiting: list[bytes], height: int) -> list[bytes]:
+def _some(waiting: list[bytes]) -> list[bytes]:
     """Return as many as have a turn, at each height others where there are more."""
     if len(waiting) <= TURNS_MAX:
         return waiting
-    start = height % len(waiting)
+    start = decode_block(waiting[0]).height % len(waiting)
     return (waiting[start:] + waiting[:start])[:TURNS_MAX]
 
 
