@@ -216,7 +216,7 @@ class Lister:
         has_turned, self._tried_round = is_our_turn and round_ != self._tried_round, round_
         has_grown, self._has_grown = self._has_grown, False
         may_be_time = moved or has_turned if is_our_turn else has_grown
-        if not may_be_time or not self._ballot.may_propose():
+        if not self._ballot.may_propose() or not may_be_time:
             return []
         try:
             if not is_our_turn:

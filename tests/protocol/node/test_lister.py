@@ -238,6 +238,18 @@ def test_only_who_proposes_a_list_makes_it_and_the_others_wake_up(monkeypatch: p
     assert made.count(Period(1)) == 2  # the second one's turn came
 
 
+def test_what_was_proposed_grows_old_and_is_not_proposed_again() -> None:
+    cluster = Cluster(FOUNDERS)
+    consensus = {one: cluster[one].node.lister._ballot.consensus for one in FOUNDERS}
+    (first,) = (one for one in FOUNDERS if one.key == consensus[one].proposer(0))
+    cluster.drops = lambda sender, to, data: b"list" in data[:400]  # nobody hears anybody about it
+    cluster.mine_to(CERTIFIED)
+    assert consensus[first].spoken.last >= (0, Phase.PROPOSE) and not consensus[first].decided
+    consensus[first].offer([b"of a while ago"], cluster.now)
+    cluster[first].node.tick(cluster.now)
+    assert not consensus[first]._choices
+
+
 def test_while_heads_are_in_doubt_that_stand_in_the_last_list_no_list_is_proposed() -> None:
     """They come back when it is known what became of them; until then nothing is there to be computed."""
     cluster = Cluster(FOUNDERS)
