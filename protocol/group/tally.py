@@ -45,7 +45,7 @@ class Tally:
         self._further: dict[tuple[bytes, bytes], bytes] = {}
         """Of voters that contradict themselves, by (hash, voter)."""
         self._held: dict[bytes, tuple[bytes, bytes]] = {}
-        """By voter the vote with which it first contradicted itself, until its proposal is kept."""
+        """By voter the vote with which it first contradicted itself, if its proposal was not kept by then."""
         self._weights: dict[bytes, Weight | JointWeight] = {}
         self._heads: dict[bytes, int] = {}
         self._final: bytes | None = None
